@@ -1,0 +1,77 @@
+"""Strict engine configuration: checked before any heavy import, printed with its hash."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+from typing import Any
+
+from engines.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROFILES = ("latency", "balanced", "throughput")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """How one engine runs. Build it with :meth:`resolve`, which knows the profiles."""
+
+    backend: str = "preview"
+    max_utterances: int = 200
+    max_text_chars: int = 10_000  # of one utterance
+    max_segment_chars: int = 300
+    chunk_tokens: tuple[int, ...] = (10, 12, 16, 25)
+    lead_ms: int = 1_000  # buffered audio considered enough
+    min_reserve_ms: int = 10
+    max_unspoken_ms: int = 4_000  # token lanes run at most this far ahead of their audio
+    max_unread_ms: int = 4_000  # audio lanes at most this far ahead of their reader
+    retry_after_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("max_utterances", "max_text_chars", "lead_ms", "min_reserve_ms"):
+            _require(self, name, getattr(self, name) >= 1, "must be at least 1")
+        _require(self, "max_segment_chars", self.max_segment_chars >= 20, "must be at least 20")
+        _require(self, "chunk_tokens", len(self.chunk_tokens) > 0, "must name at least one chunk")
+        _require(self, "chunk_tokens", min(self.chunk_tokens, default=1) >= 1, "must be at least 1 each")
+        # A lane must be able to hold one whole window and its lookahead, or it would never be ready.
+        longest_ms = 40 * (max(self.chunk_tokens, default=0) + 10)
+        for name in ("max_unspoken_ms", "max_unread_ms"):
+            _require(self, name, getattr(self, name) >= longest_ms, f"must be at least {longest_ms}")
+        _require(self, "retry_after_s", self.retry_after_s > 0, "must be positive")
+
+    @classmethod
+    def resolve(cls, profile: str = "balanced", **overrides: Any) -> "EngineConfig":
+        """A profile's numbers with ``overrides`` on top (None means: not given).
+
+        Raises ConfigError for an unknown profile or key, or a value out of range.
+        """
+        if profile not in PROFILES:
+            raise ConfigError("profile", profile, f"is unknown; use {', '.join(PROFILES)}")
+        text = (files("engines") / "profiles" / f"{profile}.toml").read_text()
+        given = {name: value for name, value in overrides.items() if value is not None}
+        return cls._from_mapping({**tomllib.loads(text), **given})
+
+    @classmethod
+    def _from_mapping(cls, values: Mapping[str, Any]) -> "EngineConfig":
+        known = {each.name for each in fields(cls)}
+        for name, value in values.items():
+            if name not in known:
+                raise ConfigError(name, value, f"is not a setting; known are {', '.join(sorted(known))}")
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**settings)
+
+    @property
+    def digest(self) -> str:
+        """Short hash of the resolved settings, for logs and benchmark records."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _require(config: EngineConfig, field: str, holds: bool, reason: str) -> None:
+    if not holds:
+        raise ConfigError(field, getattr(config, field), reason)

@@ -1,0 +1,241 @@
+"""Thread-safe facade: calls become commands, events become streams."""
+
+import asyncio
+import importlib
+import itertools
+import logging
+from collections.abc import Callable, Mapping
+from threading import Lock
+from types import TracebackType
+
+from engines.backends.base import Backend, Voice
+from engines.config import EngineConfig
+from engines.contract import AudioChunk, FinishReason, SpeechRequest, SpokenSegment, TextSpan
+from engines.errors import ConfigError, EngineClosed, EngineFull, InvalidRequest
+from engines.loop import AddSegments, Admit, Cancel, Command, Consumed, EndText, EngineLoop, StepRecord, Stop
+from engines.rates import SAMPLE_RATE_HZ, TOKEN_HZ
+from engines.scheduler import Scheduler
+from engines.scheduler.chunking import ChunkSchedule
+from engines.scheduler.policy import DeadlinePolicy
+from engines.scheduler.scheduler import Limits
+from engines.scheduler.step import ChunkReady, UtteranceEnded
+from engines.stream import ChunkStream
+from engines.text import Segment, Segmenter, normalize
+
+log = logging.getLogger("talkspurt.engine")
+
+BACKENDS = {"preview": "engines.backends.preview:open_backend"}
+"""Name to opener; each module is imported only when its name is chosen."""
+
+NS_PER_MS = 1_000_000
+
+
+def open_engine(config: EngineConfig, observe: Callable[[StepRecord], None] | None = None) -> "SpeechEngine":
+    """Open the configured backend and start its engine thread.
+
+    Raises ConfigError for an unknown backend, BackendUnavailable for a missing runtime.
+    """
+    if config.backend not in BACKENDS:
+        raise ConfigError("backend", config.backend, f"is unknown; use {', '.join(sorted(BACKENDS))}")
+    module, opener = BACKENDS[config.backend].split(":")
+    backend: Backend = getattr(importlib.import_module(module), opener)()
+    return SpeechEngine(backend, config, observe or _ignore)
+
+
+class SpeechEngine:
+    """Speaks many utterances at once. Every method may be called from any thread."""
+
+    def __init__(
+        self, backend: Backend, config: EngineConfig, observe: Callable[[StepRecord], None] | None = None
+    ) -> None:
+        self.config = config
+        self.backend_name = backend.name
+        self.voices: Mapping[str, Voice] = backend.voices
+        self._lock = Lock()
+        self._streams: dict[int, ChunkStream] = {}
+        self._ids = itertools.count(1)
+        self._closed = False
+        scheduler = Scheduler(_limits(backend, config), _schedule(backend, config), _policy(config))
+        self._loop = EngineLoop(backend, scheduler, self._deliver, observe or _ignore, self._stopped)
+        self._loop.start()
+
+    @property
+    def in_use(self) -> int:
+        """Utterances under way; never above config.max_utterances."""
+        return len(self._streams)
+
+    @property
+    def alive(self) -> bool:
+        return not self._closed
+
+    def open(self, request: SpeechRequest) -> "Speech":
+        """Begin an utterance on the running asyncio loop; its text follows by push.
+
+        Raises InvalidRequest (unknown voice), EngineFull (nothing was queued), EngineClosed.
+        """
+        voice = self.voices.get(request.voice)
+        if voice is None:
+            known = ", ".join(sorted(self.voices))
+            raise InvalidRequest("voice", request.voice, f"is unknown; known are {known}")
+        stream = ChunkStream(asyncio.get_running_loop())
+        with self._lock:
+            if self._closed:
+                raise EngineClosed("the engine has stopped")
+            if len(self._streams) >= self.config.max_utterances:
+                raise EngineFull(self.config.max_utterances, self.config.retry_after_s)
+            utterance_id = next(self._ids)
+            self._streams[utterance_id] = stream
+        self._loop.send(Admit(utterance_id, voice, request.seed))
+        return Speech(utterance_id, request, self.config, stream, self._loop.send)
+
+    def speak(self, text: str, request: SpeechRequest | None = None) -> "Speech":
+        """Speak a whole text: open, push, finish. Raises what those raise."""
+        speech = self.open(request or SpeechRequest())
+        try:
+            speech.push(text)
+        except InvalidRequest:
+            speech.cancel()
+            raise
+        speech.finish()
+        return speech
+
+    async def warm_up(self, text: str = "Talkspurt is warming up.") -> None:
+        """Speak one utterance through every lane and discard it."""
+        async with self.speak(text) as speech:
+            async for _ in speech:
+                pass
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Stop the thread after the step in flight; utterances under way end with EngineClosed."""
+        self._loop.send(Stop())
+        if not self._loop.join(timeout_s):
+            log.error("engine thread did not stop", extra={"timeout_s": timeout_s})
+
+    def _deliver(self, event: ChunkReady | UtteranceEnded) -> None:
+        if isinstance(event, ChunkReady):
+            self._streams[event.utterance_id].publish(event.chunk)
+            return
+        with self._lock:
+            stream = self._streams.pop(event.utterance_id)
+        stream.end(event.reason, event.error)
+
+    def _stopped(self) -> None:
+        with self._lock:
+            self._closed = True
+            left = list(self._streams.values())
+            self._streams.clear()
+        for stream in left:
+            stream.close()
+
+
+class Speech:
+    """One utterance: text in by push, audio out by `async for`. Leave it by `async with`."""
+
+    def __init__(
+        self,
+        utterance_id: int,
+        request: SpeechRequest,
+        config: EngineConfig,
+        stream: ChunkStream,
+        send: Callable[[Command], None],
+    ) -> None:
+        self.utterance_id = utterance_id
+        self.request = request
+        self._config = config
+        self._stream = stream
+        self._send = send
+        self._segmenter = Segmenter(max_chars=config.max_segment_chars)
+        self._segments = 0
+        self._chars = 0  # pushed in all
+        self._base_char = 0  # of the segmenter's next offset
+        self._finished = False
+
+    def push(self, delta: str) -> None:
+        """More text, cut anywhere. Raises InvalidRequest when the utterance grows too long."""
+        assert not self._finished, "text was pushed after finish"
+        limit = self._config.max_text_chars
+        if self._chars + len(delta) > limit:
+            raise InvalidRequest("text", delta, f"makes the utterance longer than {limit} characters")
+        self._chars += len(delta)
+        self._submit(self._segmenter.push(delta))
+
+    def flush(self) -> None:
+        """Speak what is held back, though more text may follow."""
+        self._submit(self._segmenter.flush())
+        self._base_char = self._chars
+
+    def finish(self) -> None:
+        """No more text: the audio ends with what has been pushed."""
+        if not self._finished:
+            self.flush()
+            self._finished = True
+            self._send(EndText(self.utterance_id))
+
+    def cancel(self) -> None:
+        """Stop speaking at whatever stage it is; nothing more is published. Safe at any time."""
+        self._finished = True
+        self._send(Cancel(self.utterance_id))
+
+    @property
+    def segments(self) -> int:
+        """How many segments the text has made so far; none means nothing to speak."""
+        return self._segments
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        return self._stream.finish_reason
+
+    def __aiter__(self) -> "Speech":
+        return self
+
+    async def __anext__(self) -> AudioChunk:
+        chunk = await self._stream.next()
+        if chunk is None:
+            raise StopAsyncIteration
+        self._send(Consumed(self.utterance_id, len(chunk.samples)))
+        return chunk
+
+    async def __aenter__(self) -> "Speech":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.finish_reason is None:
+            self.cancel()
+
+    def _submit(self, segments: list[Segment]) -> None:
+        spoken = tuple(self._spoken(index, each) for index, each in enumerate(segments, self._segments))
+        if spoken:
+            self._segments += len(spoken)
+            self._send(AddSegments(self.utterance_id, spoken))
+
+    def _spoken(self, index: int, segment: Segment) -> SpokenSegment:
+        # The segmenter counts from its last flush; spans count from the utterance's first character.
+        span = TextSpan(self._base_char + segment.start_char, self._base_char + segment.end_char)
+        return SpokenSegment(index, normalize(segment.text), span)
+
+
+def _limits(backend: Backend, config: EngineConfig) -> Limits:
+    return Limits.of(
+        backend,
+        config.max_utterances,
+        config.max_unspoken_ms * TOKEN_HZ // 1000,
+        config.max_unread_ms * SAMPLE_RATE_HZ // 1000,
+        config.min_reserve_ms * NS_PER_MS,
+    )
+
+
+def _schedule(backend: Backend, config: EngineConfig) -> ChunkSchedule:
+    return ChunkSchedule(config.chunk_tokens, backend.left_context_tokens, backend.lookahead_tokens)
+
+
+def _policy(config: EngineConfig) -> DeadlinePolicy:
+    return DeadlinePolicy(config.lead_ms * NS_PER_MS)
+
+
+def _ignore(record: StepRecord) -> None:
+    """No metrics are wanted."""
