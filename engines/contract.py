@@ -64,3 +64,12 @@ class SpokenSegment:
     index: int
     spoken: str
     span: TextSpan
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What one step was and cost, for metrics."""
+
+    kind: str
+    rows: int
+    seconds: float

@@ -10,9 +10,9 @@ from types import TracebackType
 
 from engines.backends.base import Backend, Voice
 from engines.config import EngineConfig
-from engines.contract import AudioChunk, FinishReason, SpeechRequest, SpokenSegment, TextSpan
+from engines.contract import AudioChunk, FinishReason, SpeechRequest, SpokenSegment, StepRecord, TextSpan
 from engines.errors import ConfigError, EngineClosed, EngineFull, InvalidRequest
-from engines.loop import AddSegments, Admit, Cancel, Command, Consumed, EndText, EngineLoop, StepRecord, Stop
+from engines.loop import AddSegments, Admit, Cancel, Command, Consumed, EndText, EngineLoop, Stop
 from engines.rates import SAMPLE_RATE_HZ, TOKEN_HZ
 from engines.scheduler import Scheduler
 from engines.scheduler.chunking import ChunkSchedule
@@ -172,8 +172,10 @@ class Speech:
             self._send(EndText(self.utterance_id))
 
     def cancel(self) -> None:
-        """Stop speaking at whatever stage it is; nothing more is published. Safe at any time."""
-        self._finished = True
+        """Stop speaking at whatever stage it is; nothing more is published. Safe at any time.
+
+        Text pushed later is ignored: who feeds an utterance need not know that it was cut off.
+        """
         self._send(Cancel(self.utterance_id))
 
     @property

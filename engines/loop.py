@@ -4,12 +4,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
 from engines.backends.base import Backend, Voice
-from engines.contract import FinishReason, SpokenSegment
+from engines.contract import FinishReason, SpokenSegment, StepRecord
 from engines.rates import NS_PER_SECOND
 from engines.scheduler import DecodeStep, PrefillStep, Scheduler, Step
 from engines.scheduler.step import ChunkReady, Event, SlotReleased, UtteranceEnded, split
@@ -52,15 +53,6 @@ class Stop:
 
 
 Command = Admit | AddSegments | EndText | Consumed | Cancel | Stop
-
-
-@dataclass(frozen=True, slots=True)
-class StepRecord:
-    """What one step was and cost, for metrics."""
-
-    kind: str
-    rows: int
-    seconds: float
 
 
 Result = TypeVar("Result")
@@ -142,29 +134,30 @@ class EngineLoop:
         return self._scheduler.cancel(command.utterance_id, FinishReason.CANCELLED)
 
     def _carry_out(self, step: Step) -> list[Event]:
+        started_ns = time.monotonic_ns()
         try:
-            return self._call_backend(step)
-        except Exception as error:  # the loop's outermost line: one bad row must not end the others
+            commit = self._call_backend(step)
+        except Exception as error:  # whatever a backend may raise: one bad row must not end the others
             if len(step.rows) > 1:
                 return [event for alone in split(step) for event in self._carry_out(alone)]
             log.exception("step failed", extra={"utterance_id": step.keys[0].utterance_id})
             return self._scheduler.fail(step, f"{type(error).__name__}: {error}")
-
-    def _call_backend(self, step: Step) -> list[Event]:
-        started_ns = time.monotonic_ns()
-        if isinstance(step, PrefillStep):
-            started = _a_row_each(step, self._backend.tokens.start(step.rows))
-            events = self._scheduler.commit_prefill(step, started)
-        elif isinstance(step, DecodeStep):
-            tokens = _a_row_each(step, self._backend.tokens.step(step.rows))
-            events = self._scheduler.commit_decode(step, tokens)
-        else:
-            audio = _a_row_each(step, self._backend.synthesizer.synthesize(step.rows))
-            events = self._scheduler.commit_windows(step, audio, time.monotonic_ns())
+        events = commit()
         cost_ns = time.monotonic_ns() - started_ns
         self._scheduler.record_cost(step, cost_ns)
-        self._observe(StepRecord(step.kind.value, len(step.rows), cost_ns / NS_PER_SECOND))
+        self._observe(StepRecord(step.kind.name.lower(), len(step.rows), cost_ns / NS_PER_SECOND))
         return events
+
+    def _call_backend(self, step: Step) -> Callable[[], list[Event]]:
+        """Run the model; the answer commits what it returned."""
+        if isinstance(step, PrefillStep):
+            started = _a_row_each(step, self._backend.tokens.start(step.rows))
+            return partial(self._scheduler.commit_prefill, step, started)
+        if isinstance(step, DecodeStep):
+            tokens = _a_row_each(step, self._backend.tokens.step(step.rows))
+            return partial(self._scheduler.commit_decode, step, tokens)
+        audio = _a_row_each(step, self._backend.synthesizer.synthesize(step.rows))
+        return partial(self._scheduler.commit_windows, step, audio, time.monotonic_ns())
 
     def _emit(self, events: Sequence[Event]) -> None:
         for event in events:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from threading import Lock
 
 from engines.contract import AudioChunk, FinishReason
@@ -61,6 +62,6 @@ class ChunkStream:
             await self._arrived.wait()
 
     def _wake(self) -> None:
-        # The reader's loop may be gone: its process is ending, and nobody is left to wake.
-        if not self._loop.is_closed():
+        # RuntimeError: the reader's loop is closed, and nobody is left to wake. Asking first would race.
+        with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._arrived.set)

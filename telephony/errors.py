@@ -2,6 +2,8 @@
 
 TelephonyError
 ├── UnsupportedFormat   an encoding, rate or ptime that no line speaks
+├── IllegalMove         an act that the playout's state does not allow
+├── PlayoutFull         more pushed than the playout has room for; nothing of it was taken
 └── WireError           bytes from the network that are not what they claim to be
     ├── RtpError
     ├── RtcpError
@@ -20,6 +22,19 @@ class UnsupportedFormat(TelephonyError):
         super().__init__(f"{field}: {value!r} is not supported; use {allowed}")
         self.field = field
         self.value = value
+
+
+class IllegalMove(TelephonyError):
+    """The playout is not in a state to do this; the message names where it is and where it was sent."""
+
+    def __init__(self, here: str, there: str) -> None:
+        super().__init__(f"playout cannot go from {here} to {there}")
+        self.here = here
+        self.there = there
+
+
+class PlayoutFull(TelephonyError):
+    """The push, mark or finish did not fit and was not taken: ask for the room first."""
 
 
 class WireError(TelephonyError):

@@ -64,7 +64,10 @@ class TokenModel(Protocol):
         ...
 
     def stop(self, slot: int, state: Any) -> None:
-        """The row in ``slot`` ended or was cancelled: its place may be reused."""
+        """The row in ``slot`` ended or was cancelled: its place may be reused. Must not raise.
+
+        ``state`` is None when the row's prefill failed.
+        """
         ...
 
 

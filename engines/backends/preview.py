@@ -7,8 +7,8 @@ window its samples. espeak-ng is GPL-3; this file alone imports it, through the 
 
 import ctypes
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import gcd
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -100,15 +100,12 @@ def _cut(window: SynthWindow) -> Samples:
     return wave[first : first + window.new_tokens * TOKEN_SAMPLES]
 
 
-@dataclass(slots=True)
-class _Capture:
-    """Where the C callback puts what it is given."""
-
-    pieces: list[bytes]
+_ESPEAK_TURN = Lock()
+"""espeak-ng's state is the process's: however many engines have it open, one calls it at a time."""
 
 
 class Espeak:
-    """One espeak-ng instance. Its state is global to the process: use it from one thread."""
+    """espeak-ng, opened."""
 
     def __init__(self) -> None:
         try:
@@ -121,32 +118,35 @@ class Espeak:
             raise BackendUnavailable("backend 'preview': the espeak-ng library does not load on this machine")
         self._library = library
         data_path = espeakng_loader.get_data_path().encode()
-        self._rate_hz: int = library.espeak_Initialize(_SYNCHRONOUS, 0, data_path, 0)
+        with _ESPEAK_TURN:
+            self._rate_hz: int = library.espeak_Initialize(_SYNCHRONOUS, 0, data_path, 0)
         if self._rate_hz <= 0:
             raise BackendUnavailable(f"backend 'preview': espeak-ng refused its data at {data_path!r}")
-        self._capture = _Capture([])
+        self._pieces: list[bytes] = []
         self._callback = _Callback(self._collect)  # kept alive: C holds only its address
-        library.espeak_SetSynthCallback(self._callback)
-        self._voice = ""
 
     def speak(self, text: str, voice: str) -> Samples:
         """24 kHz audio of ``text`` from its first audible sample on. Raises RuntimeError on refusal."""
-        if voice != self._voice:
-            self._check("espeak_SetVoiceByName", self._library.espeak_SetVoiceByName(voice.encode()))
-            self._voice = voice
-        self._capture.pieces.clear()
+        with _ESPEAK_TURN:
+            pcm = np.frombuffer(self._synth(text, voice), np.int16)
+        wave = _without_lead_in(_resample(pcm, self._rate_hz))
+        return np.pad(wave, (0, _PAUSE_TOKENS * TOKEN_SAMPLES)) if len(wave) else wave
+
+    def _synth(self, text: str, voice: str) -> bytes:
+        """PCM of ``text``. Callback and voice are set anew: another engine may have set its own."""
+        self._pieces.clear()
+        self._library.espeak_SetSynthCallback(self._callback)
+        self._check("espeak_SetVoiceByName", self._library.espeak_SetVoiceByName(voice.encode()))
         encoded = text.encode() + b"\0"
         self._check(
             "espeak_Synth",
             self._library.espeak_Synth(encoded, len(encoded), 0, _CHARACTERS, 0, _UTF8, None, None),
         )
-        pcm = np.frombuffer(b"".join(self._capture.pieces), np.int16)
-        wave = _without_lead_in(_resample(pcm, self._rate_hz))
-        return np.pad(wave, (0, _PAUSE_TOKENS * TOKEN_SAMPLES)) if len(wave) else wave
+        return b"".join(self._pieces)
 
     def _collect(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
-            self._capture.pieces.append(ctypes.string_at(samples, 2 * count))
+            self._pieces.append(ctypes.string_at(samples, 2 * count))
         return 0
 
     @staticmethod

@@ -1,11 +1,13 @@
 """Pure chunk planning: when an audio lane has a window ready, and which tokens are in it.
 
-The schedule depends on the tokens alone, never on timing or on who shares the batch, so the same
-request gives the same audio. A small first chunk is heard soon; later ones grow, because each
-window recomputes its left context and larger windows waste less.
+The windows depend on the tokens alone, never on when they are asked for or on who shares the
+batch, so the same request gives the same audio. A small first chunk is heard soon; later ones
+grow, because each window recomputes its left context and larger windows waste less.
 """
 
 from dataclasses import dataclass
+
+from engines.rates import LOOKAHEAD_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +16,18 @@ class ChunkSchedule:
 
     new_tokens: tuple[int, ...] = (10, 12, 16, 25)
     left_context_tokens: int = 0
-    lookahead_tokens: int = 3
+    lookahead_tokens: int = LOOKAHEAD_TOKENS
+
+    def __post_init__(self) -> None:
+        # A window goes out with a later token known, so that the last one of a segment is not empty.
+        assert self.lookahead_tokens >= 1, "without lookahead a segment's end would come without audio"
 
     def wanted(self, window_index: int) -> int:
         return self.new_tokens[min(window_index, len(self.new_tokens) - 1)]
+
+    def needed(self, window_index: int) -> int:
+        """Unspoken tokens that make a window ready while more may come: its own and its lookahead."""
+        return self.wanted(window_index) + self.lookahead_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,30 +41,28 @@ class WindowPlan:
     final: bool
 
 
+def is_ready(unspoken_tokens: int, needed_tokens: int, tokens_ended: bool) -> bool:
+    """Whether a segment's next window can go out."""
+    return unspoken_tokens >= needed_tokens or (tokens_ended and unspoken_tokens > 0)
+
+
 def ready_window(
     schedule: ChunkSchedule, known_tokens: int, emitted_tokens: int, window_index: int, tokens_ended: bool
 ) -> WindowPlan | None:
     """The next window of a segment, or None while its tokens are not there yet.
 
-    Once the tokens have ended, a rest of at most one and a half chunks goes out whole: no chunk
-    is left that would be too short to be worth its step.
+    Knowing that the tokens have ended changes no window that was ready without knowing it; it
+    only sends the rest out whole, which the lookahead keeps from being too short to be worth a
+    step. No window is longer than left context, wanted tokens and lookahead.
     """
-    wanted = schedule.wanted(window_index)
-    remaining = known_tokens - emitted_tokens
-    if tokens_ended and 2 * remaining <= 3 * wanted:
-        return _window(schedule, emitted_tokens, remaining, end_token=known_tokens, final=True)
-    if remaining < wanted + schedule.lookahead_tokens:
-        if not tokens_ended:
-            return None
-        # The rest is longer than one and a half chunks, yet the full lookahead is not there: the
-        # segment's last tokens stand in for it, as they do in a one-shot rendering.
-        return _window(schedule, emitted_tokens, wanted, end_token=known_tokens, final=False)
-    end_token = emitted_tokens + wanted + schedule.lookahead_tokens
-    return _window(schedule, emitted_tokens, wanted, end_token, final=False)
-
-
-def _window(
-    schedule: ChunkSchedule, emitted_tokens: int, new_tokens: int, end_token: int, final: bool
-) -> WindowPlan:
+    unspoken_tokens = known_tokens - emitted_tokens
+    needed_tokens = schedule.needed(window_index)
+    if not is_ready(unspoken_tokens, needed_tokens, tokens_ended):
+        return None
     left = min(schedule.left_context_tokens, emitted_tokens)
-    return WindowPlan(emitted_tokens - left, end_token, left, new_tokens, final)
+    first_token = emitted_tokens - left
+    if unspoken_tokens < needed_tokens:
+        return WindowPlan(first_token, known_tokens, left, unspoken_tokens, final=True)
+    return WindowPlan(
+        first_token, emitted_tokens + needed_tokens, left, schedule.wanted(window_index), final=False
+    )

@@ -7,7 +7,8 @@ soonest dry first; (4) everyone in turn.
 """
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import IntEnum
+from typing import NamedTuple
 
 
 class Urgency(IntEnum):
@@ -19,18 +20,16 @@ class Urgency(IntEnum):
     TURN = 4
 
 
-class StepKind(Enum):
-    WINDOW = "window"
-    PREFILL = "prefill"
-    DECODE = "decode"
+class StepKind(IntEnum):
+    """What a step does, in the order in which it brings a call's first audio nearer."""
+
+    WINDOW = 1
+    PREFILL = 2
+    DECODE = 3
 
 
-_TOWARDS_FIRST_AUDIO = {StepKind.WINDOW: 0, StepKind.PREFILL: 1, StepKind.DECODE: 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """Work that could be done now, for one utterance."""
+class Candidate(NamedTuple):
+    """Work that could be done now, for one utterance. A tuple: a plan makes hundreds of them."""
 
     kind: StepKind
     utterance_id: int
@@ -38,6 +37,9 @@ class Candidate:
     runs_dry_ns: int | None  # None: not yet heard
     last_served: int
     reserve_ns: int  # time kept for the steps between here and the next audio
+
+
+Rank = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,12 @@ class DeadlinePolicy:
             return Urgency.PRESSING
         return Urgency.TURN
 
-    def rank(self, work: Candidate, now_ns: int) -> tuple[int, int, int, int]:
+    def rank(self, work: Candidate, now_ns: int) -> Rank:
         """Sort key: urgency, then what that urgency goes by, then the id, so that no tie is left."""
         urgency = self.urgency(work, now_ns)
         if urgency is Urgency.UNHEARD:
-            return urgency, _TOWARDS_FIRST_AUDIO[work.kind], work.arrived_ns, work.utterance_id
+            return urgency, work.kind, work.arrived_ns, work.utterance_id
         if urgency is Urgency.TURN:
-            return urgency, work.last_served, _TOWARDS_FIRST_AUDIO[work.kind], work.utterance_id
+            return urgency, work.last_served, work.kind, work.utterance_id
         assert work.runs_dry_ns is not None, "only heard work has a deadline"
-        return urgency, work.runs_dry_ns, _TOWARDS_FIRST_AUDIO[work.kind], work.utterance_id
+        return urgency, work.runs_dry_ns, work.kind, work.utterance_id

@@ -1,32 +1,27 @@
 """Rows of a step, made from an utterance's lanes; making one marks its lane as in flight."""
 
+import numpy as np
+
 from engines.backends.base import SynthWindow, TokenRow, TokenStart
+from engines.contract import Samples
+from engines.rates import TOKEN_SAMPLES
 from engines.scheduler.chunking import ChunkSchedule
 from engines.scheduler.utterance import SegmentLanes, TokenPhase, Utterance
 
 
-def token_lane(utterance: Utterance) -> SegmentLanes:
-    lanes = utterance.token_lane
-    assert lanes is not None, "a token step is planned only while text is left"
-    return lanes
-
-
-def token_start(utterance: Utterance, slot: int) -> TokenStart:
-    lanes = token_lane(utterance)
+def token_start(utterance: Utterance, lanes: SegmentLanes, slot: int) -> TokenStart:
     lanes.enter(TokenPhase.STARTING)
     lanes.slot = slot
     return TokenStart(slot, lanes.segment.spoken, utterance.voice, utterance.seed)
 
 
-def token_row(utterance: Utterance) -> TokenRow:
-    lanes = token_lane(utterance)
+def token_row(utterance: Utterance, lanes: SegmentLanes) -> TokenRow:
     assert lanes.slot is not None, "a decoding row holds a slot"
     lanes.decode_in_flight = True
     return TokenRow(lanes.slot, lanes.token_state, lanes.last_token, lanes.decoded, utterance.seed)
 
 
-def synth_window(utterance: Utterance, schedule: ChunkSchedule) -> SynthWindow:
-    lanes = utterance.segments[0]
+def synth_window(utterance: Utterance, lanes: SegmentLanes, schedule: ChunkSchedule) -> SynthWindow:
     plan = lanes.next_window(schedule)
     assert plan is not None, "a window is planned only when it is ready"
     lanes.window_in_flight = True
@@ -41,3 +36,13 @@ def synth_window(utterance: Utterance, schedule: ChunkSchedule) -> SynthWindow:
         token_state=lanes.token_state,
         carry=lanes.carry,
     )
+
+
+def audio_fault(window: SynthWindow, samples: Samples) -> str:
+    """What is wrong with a window's audio; empty when it is fit to be heard."""
+    most = window.new_tokens * TOKEN_SAMPLES
+    if samples.ndim != 1 or len(samples) > most or (len(samples) < most and not window.final):
+        return f"the synthesiser returned samples of shape {samples.shape} for {window.new_tokens} tokens"
+    if not np.isfinite(samples).all():
+        return "the synthesiser returned samples that are not finite"
+    return ""

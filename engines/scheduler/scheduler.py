@@ -7,16 +7,18 @@ names the next model call, `commit` or `fail` takes its outcome. Time is an argu
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
+from typing import NamedTuple
 
 import numpy as np
 
 from engines.backends.base import Backend, SynthResult, SynthWindow, TokenStarted, Voice
 from engines.contract import AudioChunk, FinishReason, Samples, SpokenSegment
 from engines.rates import STOP_TOKEN
+from engines.scheduler.agenda import Agenda, Work
 from engines.scheduler.chunking import ChunkSchedule
 from engines.scheduler.costs import StepCosts
-from engines.scheduler.policy import Candidate, DeadlinePolicy, StepKind
-from engines.scheduler.rows import synth_window, token_lane, token_row, token_start
+from engines.scheduler.policy import Candidate, DeadlinePolicy, Rank, StepKind
+from engines.scheduler.rows import audio_fault, synth_window, token_row, token_start
 from engines.scheduler.slots import SlotPool
 from engines.scheduler.step import (
     ChunkReady,
@@ -75,6 +77,14 @@ class Occupancy:
     utterances: int
     slots_in_use: int
     waiting_segments: int
+    orphaned_lanes: int  # of ended utterances, until the step in flight lands
+
+
+class _Ranked(NamedTuple):
+    """No two ranks are equal, so that comparing never reaches the work."""
+
+    rank: Rank
+    work: Work
 
 
 class Scheduler:
@@ -85,6 +95,7 @@ class Scheduler:
         self._schedule = schedule
         self._policy = policy
         self._utterances: dict[int, Utterance] = {}
+        self._agenda = Agenda(limits.max_unspoken_tokens, limits.max_unread_samples)
         self._orphans: dict[LaneKey, SegmentLanes] = {}  # ended with a step in flight
         self._slots = SlotPool(limits.max_token_rows)
         self._steps_planned = 0
@@ -102,12 +113,13 @@ class Scheduler:
 
     def add_segments(self, utterance_id: int, segments: Iterable[SpokenSegment]) -> None:
         """More text of an utterance. One that has ended takes none."""
-        if utterance := self._utterances.get(utterance_id):
-            utterance.segments.extend(SegmentLanes(segment) for segment in segments)
+        if utterance := self._touch(utterance_id):
+            needed_tokens = self._schedule.needed(window_index=0)
+            utterance.segments.extend(SegmentLanes(segment, needed_tokens) for segment in segments)
 
     def end_text(self, utterance_id: int) -> list[Event]:
         """No more text follows: the utterance ends with its last segment."""
-        utterance = self._utterances.get(utterance_id)
+        utterance = self._touch(utterance_id)
         if utterance is None:
             return []
         utterance.text_ended = True
@@ -115,7 +127,7 @@ class Scheduler:
 
     def consumed(self, utterance_id: int, samples: int) -> None:
         """The reader took audio out of the stream, so its lane may run on."""
-        if utterance := self._utterances.get(utterance_id):
+        if utterance := self._touch(utterance_id):
             utterance.consumed_samples += samples
 
     def cancel(self, utterance_id: int, reason: FinishReason = FinishReason.CANCELLED) -> list[Event]:
@@ -130,83 +142,63 @@ class Scheduler:
             for utterance in self._utterances.values()
             for lanes in utterance.segments
         )
-        return Occupancy(len(self._utterances), self._slots.in_use, waiting)
+        return Occupancy(len(self._utterances), self._slots.in_use, waiting, len(self._orphans))
+
+    def _touch(self, utterance_id: int) -> Utterance | None:
+        """An utterance about to change, for every change begins here; None when it has ended."""
+        utterance = self._utterances.get(utterance_id)
+        if utterance is not None:
+            self._agenda.touch(utterance)
+        return utterance
 
     # Planning
 
     def plan(self, now_ns: int) -> Step | None:
         """The most urgent step with as many compatible rows as fit, or None: nothing to do."""
-        candidates = [
-            candidate for utterance in self._utterances.values() for candidate in self._candidates(utterance)
+        ready = [
+            _Ranked(self._policy.rank(self._candidate(work), now_ns), work)
+            for work in self._agenda.works()
+            if work.kind is not StepKind.PREFILL or self._slots.free
         ]
-        if not candidates:
+        if not ready:
             return None
+        kind = min(ready).work.kind
+        ready = [each for each in ready if each.work.kind is kind]
+        if len(ready) > self._max_rows(kind):
+            ready = nsmallest(self._max_rows(kind), ready)
+        return self._step(kind, [each.work for each in ready])
 
-        def rank(work: Candidate) -> tuple[int, int, int, int]:
-            return self._policy.rank(work, now_ns)
-
-        kind = min(candidates, key=rank).kind
-        compatible = [work for work in candidates if work.kind is kind]
-        chosen = nsmallest(self._max_rows(kind), compatible, key=rank)
-        self._steps_planned += 1
-        utterances = [self._utterances[work.utterance_id] for work in chosen]
-        for utterance in utterances:
-            utterance.last_served = self._steps_planned
-        return self._step(kind, utterances)
+    def _candidate(self, work: Work) -> Candidate:
+        missing_tokens = 0 if work.kind is StepKind.WINDOW else work.lanes.missing_tokens
+        return Candidate(
+            work.kind,
+            work.utterance.utterance_id,
+            work.utterance.arrived_ns,
+            work.utterance.runs_dry_ns,
+            work.utterance.last_served,
+            self._costs.reserve_ns(work.kind, missing_tokens),
+        )
 
     def _max_rows(self, kind: StepKind) -> int:
         if kind is StepKind.DECODE:
             return self._limits.max_token_rows
         if kind is StepKind.WINDOW:
             return self._limits.max_window_rows
-        return min(self._limits.max_prefill_rows, self._slots.places - self._slots.in_use)
+        return min(self._limits.max_prefill_rows, self._slots.free)
 
-    def _candidates(self, utterance: Utterance) -> Iterable[Candidate]:
-        if self._window_wanted(utterance):
-            yield self._candidate(StepKind.WINDOW, utterance, missing_tokens=0)
-        lanes = utterance.token_lane
-        if lanes is None or lanes.token_step_in_flight:
-            return
-        if utterance.unspoken_tokens >= self._limits.max_unspoken_tokens:
-            return
-        missing_tokens = lanes.missing_tokens(self._schedule)
-        if lanes.token_phase is TokenPhase.DECODING:
-            yield self._candidate(StepKind.DECODE, utterance, missing_tokens)
-        elif self._slots.in_use < self._slots.places:
-            yield self._candidate(StepKind.PREFILL, utterance, missing_tokens)
-
-    def _candidate(self, kind: StepKind, utterance: Utterance, missing_tokens: int) -> Candidate:
-        return Candidate(
-            kind,
-            utterance.utterance_id,
-            utterance.arrived_ns,
-            utterance.runs_dry_ns,
-            utterance.last_served,
-            self._costs.reserve_ns(kind, missing_tokens),
-        )
-
-    def _window_wanted(self, utterance: Utterance) -> bool:
-        if not utterance.segments or utterance.unread_samples >= self._limits.max_unread_samples:
-            return False
-        lanes = utterance.segments[0]
-        return not lanes.window_in_flight and lanes.next_window(self._schedule) is not None
-
-    def _step(self, kind: StepKind, utterances: Sequence[Utterance]) -> Step:
+    def _step(self, kind: StepKind, works: Sequence[Work]) -> Step:
+        self._steps_planned += 1
+        for work in works:
+            self._agenda.touch(work.utterance)
+            work.utterance.last_served = self._steps_planned
+        keys = tuple(_key(work.utterance, work.lanes) for work in works)
         if kind is StepKind.WINDOW:
-            windows = [synth_window(utterance, self._schedule) for utterance in utterances]
-            keys = [_key(utterance, utterance.segments[0]) for utterance in utterances]
-            return WindowStep(tuple(keys), tuple(windows))
-        keys = [_key(utterance, token_lane(utterance)) for utterance in utterances]
+            windows = (synth_window(work.utterance, work.lanes, self._schedule) for work in works)
+            return WindowStep(keys, tuple(windows))
         if kind is StepKind.DECODE:
-            return DecodeStep(tuple(keys), tuple(token_row(utterance) for utterance in utterances))
-        slots = [self._slots.take() for _ in utterances]
-        starts = [
-            token_start(utterance, slot)
-            for utterance, slot in zip(utterances, slots, strict=True)
-            if slot is not None
-        ]
-        assert len(starts) == len(keys), "a prefill is planned only for free slots"
-        return PrefillStep(tuple(keys), tuple(starts))
+            return DecodeStep(keys, tuple(token_row(work.utterance, work.lanes) for work in works))
+        starts = (token_start(work.utterance, work.lanes, self._slots.take()) for work in works)
+        return PrefillStep(keys, tuple(starts))
 
     # Results
 
@@ -218,65 +210,57 @@ class Scheduler:
         """First tokens. A result for an utterance that ended meanwhile is dropped."""
         events: list[Event] = []
         for key, started in zip(step.keys, results, strict=True):
-            utterance, lanes = self._lanes(key)
+            utterance, lanes = self._land(key, step.kind)
             lanes.token_state = started.state
             if utterance is None:
                 events += self._release_slot(lanes)
-                lanes.enter(TokenPhase.ENDED)
             else:
-                lanes.enter(TokenPhase.DECODING)
                 events += self._take_token(utterance, lanes, started.token)
-            self._forget_orphan(key)
         return events
 
     def commit_decode(self, step: DecodeStep, results: Sequence[int]) -> list[Event]:
         """One token a row."""
         events: list[Event] = []
         for key, token in zip(step.keys, results, strict=True):
-            utterance, lanes = self._lanes(key)
-            lanes.decode_in_flight = False
+            utterance, lanes = self._land(key, step.kind)
             if utterance is None:
                 events += self._release_slot(lanes)
             else:
                 events += self._take_token(utterance, lanes, token)
-            self._forget_orphan(key)
         return events
 
     def commit_windows(self, step: WindowStep, results: Sequence[SynthResult], now_ns: int) -> list[Event]:
         """Audio of each window."""
         events: list[Event] = []
         for key, window, result in zip(step.keys, step.rows, results, strict=True):
-            utterance, lanes = self._lanes(key)
-            lanes.window_in_flight = False
+            utterance, lanes = self._land(key, step.kind)
             if utterance is not None:
                 events += self._take_audio(utterance, lanes, window, result, now_ns)
-            self._forget_orphan(key)
         return events
 
     def fail(self, step: Step, error: str) -> list[Event]:
         """The step raised: every utterance in it ends as failed, all others go on."""
         events: list[Event] = []
         for key in step.keys:
-            utterance, lanes = self._lanes(key)
-            if isinstance(step, WindowStep):
-                lanes.window_in_flight = False
-            elif isinstance(step, DecodeStep):
-                lanes.decode_in_flight = False
-            else:
-                lanes.enter(TokenPhase.ENDED)
+            utterance, lanes = self._land(key, step.kind)
             if utterance is None:
                 events += self._release_slot(lanes)
             else:
                 events += self._end(utterance, FinishReason.FAILED, error)
-            self._forget_orphan(key)
         return events
 
-    def _lanes(self, key: LaneKey) -> tuple[Utterance | None, SegmentLanes]:
-        """The lane a result belongs to, with its utterance unless that has ended."""
+    def _land(self, key: LaneKey, kind: StepKind) -> tuple[Utterance | None, SegmentLanes]:
+        """The lane a result belongs to, with its utterance unless that has ended meanwhile."""
         if orphan := self._orphans.get(key):
+            orphan.land(kind)
+            if not orphan.in_flight:
+                del self._orphans[key]
             return None, orphan
-        utterance = self._utterances[key.utterance_id]
-        return utterance, utterance.find(key.segment_index)
+        utterance = self._touch(key.utterance_id)
+        assert utterance is not None, "a step in flight belongs to an utterance or an orphan"
+        lanes = utterance.find(key.segment_index)
+        lanes.land(kind)
+        return utterance, lanes
 
     def _take_token(self, utterance: Utterance, lanes: SegmentLanes, token: int) -> list[Event]:
         if not 0 <= token <= STOP_TOKEN:
@@ -295,13 +279,9 @@ class Scheduler:
         result: SynthResult,
         now_ns: int,
     ) -> list[Event]:
-        if not np.isfinite(result.samples).all():
-            return self._end(
-                utterance, FinishReason.FAILED, "the synthesiser returned samples that are not finite"
-            )
-        lanes.carry = result.carry
-        lanes.emitted_tokens += window.new_tokens
-        lanes.windows += 1
+        if fault := audio_fault(window, result.samples):
+            return self._end(utterance, FinishReason.FAILED, fault)
+        lanes.take_audio(window.new_tokens, result.carry, self._schedule)
         first_sample = utterance.publish(len(result.samples), now_ns)
         segment = lanes.segment
         chunk = AudioChunk(result.samples, first_sample, segment.index, segment.span, window.final)
@@ -327,22 +307,18 @@ class Scheduler:
 
     def _end(self, utterance: Utterance, reason: FinishReason, error: str = "") -> list[Event]:
         del self._utterances[utterance.utterance_id]
+        self._agenda.drop(utterance.utterance_id)
         events: list[Event] = []
         for lanes in utterance.segments:
             if lanes.in_flight:
                 self._orphans[_key(utterance, lanes)] = lanes
-            if not lanes.token_step_in_flight:
-                events += self._release_slot(lanes)
+            events += self._release_slot(lanes)
         events.append(UtteranceEnded(utterance.utterance_id, reason, error))
         return events
 
-    def _forget_orphan(self, key: LaneKey) -> None:
-        orphan = self._orphans.get(key)
-        if orphan is not None and not orphan.in_flight:
-            del self._orphans[key]
-
     def _release_slot(self, lanes: SegmentLanes) -> list[Event]:
-        if lanes.slot is None:
+        """Give a lane's place back; with a token step in flight, that is left to its landing."""
+        if lanes.slot is None or lanes.token_step_in_flight:
             return []
         slot, lanes.slot = lanes.slot, None
         self._slots.give_back(slot)

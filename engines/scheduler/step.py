@@ -1,15 +1,14 @@
 """One model call: frozen values that the scheduler plans and the loop carries out."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from engines.backends.base import SynthWindow, TokenRow, TokenStart
 from engines.contract import AudioChunk, FinishReason
 from engines.scheduler.policy import StepKind
 
 
-@dataclass(frozen=True, slots=True)
-class LaneKey:
+class LaneKey(NamedTuple):
     """One segment of one utterance; results find their way back by it."""
 
     utterance_id: int

@@ -8,7 +8,8 @@ from typing import Any
 from engines.backends.base import Voice
 from engines.contract import SpokenSegment
 from engines.rates import SPEECH_CODES, START_TOKEN, samples_to_ns
-from engines.scheduler.chunking import ChunkSchedule, WindowPlan, ready_window
+from engines.scheduler.chunking import ChunkSchedule, WindowPlan, is_ready, ready_window
+from engines.scheduler.policy import StepKind
 
 
 class TokenPhase(Enum):
@@ -22,7 +23,7 @@ class TokenPhase(Enum):
 
 _LEGAL = {
     TokenPhase.WAITING: {TokenPhase.STARTING},
-    TokenPhase.STARTING: {TokenPhase.DECODING, TokenPhase.ENDED},
+    TokenPhase.STARTING: {TokenPhase.DECODING},
     TokenPhase.DECODING: {TokenPhase.ENDED},
     TokenPhase.ENDED: set[TokenPhase](),
 }
@@ -33,6 +34,7 @@ class SegmentLanes:
     """A segment on its way: tokens (T3) run ahead, audio (S3Gen) follows."""
 
     segment: SpokenSegment
+    needed_tokens: int  # unspoken ones that make its next window ready
     token_phase: TokenPhase = TokenPhase.WAITING
     slot: int | None = None
     token_state: Any = None
@@ -50,6 +52,15 @@ class SegmentLanes:
             raise AssertionError(f"token lane cannot go from {self.token_phase.value} to {phase.value}")
         self.token_phase = phase
 
+    def land(self, kind: StepKind) -> None:
+        """A step of this segment is back, whatever it brought."""
+        if kind is StepKind.DECODE:
+            self.decode_in_flight = False
+        elif kind is StepKind.WINDOW:
+            self.window_in_flight = False
+        else:
+            self.enter(TokenPhase.DECODING)
+
     @property
     def token_step_in_flight(self) -> bool:
         return self.token_phase is TokenPhase.STARTING or self.decode_in_flight
@@ -59,15 +70,24 @@ class SegmentLanes:
         return self.token_step_in_flight or self.window_in_flight
 
     @property
+    def unspoken_tokens(self) -> int:
+        return len(self.tokens) - self.emitted_tokens
+
+    @property
     def spoken(self) -> bool:
         """Every token there will ever be has become audio."""
         ended = self.token_phase is TokenPhase.ENDED
-        return ended and not self.window_in_flight and self.emitted_tokens == len(self.tokens)
+        return ended and not self.window_in_flight and not self.unspoken_tokens
 
-    def missing_tokens(self, schedule: ChunkSchedule) -> int:
+    @property
+    def missing_tokens(self) -> int:
         """Decodes until the next window is ready, if the segment goes on that long."""
-        needed = schedule.wanted(self.windows) + schedule.lookahead_tokens
-        return max(1, needed - (len(self.tokens) - self.emitted_tokens))
+        return max(1, self.needed_tokens - self.unspoken_tokens)
+
+    @property
+    def window_ready(self) -> bool:
+        ended = self.token_phase is TokenPhase.ENDED
+        return not self.window_in_flight and is_ready(self.unspoken_tokens, self.needed_tokens, ended)
 
     def take_token(self, token: int) -> None:
         """A decoded token; those beyond the codebook (start, stop) steer and are never spoken."""
@@ -75,6 +95,13 @@ class SegmentLanes:
         self.last_token = token
         if token < SPEECH_CODES:
             self.tokens.append(token)
+
+    def take_audio(self, new_tokens: int, carry: Any, schedule: ChunkSchedule) -> None:
+        """A window's tokens have become audio."""
+        self.emitted_tokens += new_tokens
+        self.windows += 1
+        self.needed_tokens = schedule.needed(self.windows)
+        self.carry = carry
 
     def next_window(self, schedule: ChunkSchedule) -> WindowPlan | None:
         """The window that could be synthesised now; None while tokens are missing."""
@@ -105,7 +132,12 @@ class Utterance:
     @property
     def unspoken_tokens(self) -> int:
         """Decoded tokens that no window has spoken."""
-        return sum(len(lanes.tokens) - lanes.emitted_tokens for lanes in self.segments)
+        unspoken_tokens = 0
+        for lanes in self.segments:
+            unspoken_tokens += lanes.unspoken_tokens
+            if lanes.token_phase is not TokenPhase.ENDED:
+                break  # no later segment has tokens
+        return unspoken_tokens
 
     @property
     def token_lane(self) -> SegmentLanes | None:

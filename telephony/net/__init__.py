@@ -1,1 +1,1 @@
-"""."""
+"""Thin asyncio shells: the clock and the sockets."""

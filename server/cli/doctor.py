@@ -1,0 +1,104 @@
+"""`talkspurt doctor`: what is installed, which engines can run, which ports are free."""
+
+import os
+import platform
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from engines.engine import BACKENDS
+from engines.errors import BackendUnavailable
+
+_PACKAGES = (
+    "talkspurt",
+    "numpy",
+    "fastapi",
+    "uvicorn",
+    "websockets",
+    "uvloop",
+    "av",
+    "num2words",
+    "espeakng-loader",
+    "torch",
+    "onnxruntime",
+    "tensorrt",
+    "vllm",
+)
+_PROGRAMS = ("ffmpeg", "ffplay", "aplay", "paplay", "tshark", "sipp", "nvidia-smi")
+_RTP_PORTS = (16_384, 32_766)  # telephony.net.ports.RTP_PORTS, its first and last pair
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; ``ok`` is None where there is no good or bad."""
+
+    section: str
+    name: str
+    ok: bool | None
+    detail: str
+
+
+def examine(host: str, port: int) -> Iterator[Finding]:
+    """Look at this machine. Starts nothing that lasts."""
+    yield Finding("machine", "python", None, f"{platform.python_version()} on {platform.platform()}")
+    yield Finding("machine", "processors", None, str(len(os.sched_getaffinity(0))))
+    for package in _PACKAGES:
+        yield _package(package)
+    for backend in sorted(BACKENDS):
+        yield _engine(backend)
+    for program in _PROGRAMS:
+        path = shutil.which(program)
+        yield Finding("programs", program, None, path or "not installed")
+    yield _port("tcp", socket.SOCK_STREAM, host, port)
+    for each in _RTP_PORTS:
+        yield _port("udp", socket.SOCK_DGRAM, host, each)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding("packages", name, None, version(name))
+    except PackageNotFoundError:
+        return Finding("packages", name, None, "not installed")
+
+
+def _engine(name: str) -> Finding:
+    module, opener = BACKENDS[name].split(":")
+    try:
+        backend = getattr(import_module(module), opener)()
+    except (BackendUnavailable, ImportError) as error:
+        return Finding("engines", name, False, str(error))
+    return Finding("engines", name, True, f"voices: {', '.join(backend.voices)}")
+
+
+def _port(kind: str, socket_kind: socket.SocketKind, host: str, port: int) -> Finding:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket_kind) as probe:
+        if socket_kind is socket.SOCK_STREAM:
+            # As the server does: a port in TIME_WAIT is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return Finding("ports", f"{kind} {host}:{port}", False, error.strerror or str(error))
+    return Finding("ports", f"{kind} {host}:{port}", True, "free")
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(1, 65_535), default=8_000, show_default=True)
+def doctor(host: str, port: int) -> None:
+    """Show what is installed, what can run, which ports are free. Fails when no engine can run."""
+    findings = list(examine(host, port))
+    section = ""
+    for finding in findings:
+        if finding.section != section:
+            section = finding.section
+            click.secho(f"\n{section}", bold=True)
+        mark = {True: "yes", False: "no ", None: "   "}[finding.ok]
+        click.echo(f"  {mark} {finding.name:24} {finding.detail}")
+    if not any(finding.ok for finding in findings if finding.section == "engines"):
+        raise SystemExit(1)

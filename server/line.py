@@ -1,0 +1,192 @@
+"""Where a call's frames go: a paced line on the clock, or a fast one as quick as synthesis."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from telephony.format import AudioFormat
+from telephony.net.clock import Ticker
+from telephony.net.udp import RtpCall
+from telephony.playout import (
+    Cleared,
+    MarkPlayed,
+    Playout,
+    PlayoutEvent,
+    UtteranceEnded,
+    UtteranceStarted,
+)
+
+MAX_LEAD_MS = 2_000
+"""Frames queued ahead of a paced line at most: barge-in throws them away, so more is waste."""
+
+
+class Line(Protocol):
+    """What a call needs of its line. Frames are encoded payloads; an utterance ends by finish."""
+
+    @property
+    def underrun_frames(self) -> int: ...
+
+    def push(self, payloads: Sequence[bytes], utterance_id: str) -> None: ...
+
+    def mark(self, name: str) -> None: ...
+
+    def finish(self, utterance_id: str) -> None: ...
+
+    def clear(self) -> Cleared: ...
+
+    async def room(self) -> None:
+        """Return once more frames are wanted."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+async def wait_for_lead(lead_frames: Callable[[], int], ptime_ms: int) -> None:
+    """Sleep until no more than MAX_LEAD_MS are queued; a line plays one frame a ptime."""
+    while (excess_frames := lead_frames() - MAX_LEAD_MS // ptime_ms) > 0:  # noqa: ASYNC110 - as long as it takes
+        await asyncio.sleep(excess_frames * ptime_ms / 1000)
+
+
+class AudioSink(Protocol):
+    """Where a line's bytes leave: a connection's outbox."""
+
+    def send_frames(self, audio: bytes, frames: int) -> None: ...
+
+    def drop_audio(self) -> int:
+        """Forget audio not yet on its way; returns the frames dropped."""
+        ...
+
+    async def room(self) -> None: ...
+
+
+class PacedLine:
+    """One message a frame, on the shared ticker: for a client that plays what comes as it comes."""
+
+    def __init__(
+        self,
+        audio_format: AudioFormat,
+        ticker: Ticker,
+        sink: AudioSink,
+        notify: Callable[[PlayoutEvent], None],
+        silence: bool,
+    ) -> None:
+        self._playout = Playout(audio_format)
+        self._ticker = ticker
+        self._sink = sink
+        self._notify = notify
+        self._silence = silence
+        ticker.subscribe(self)
+
+    @property
+    def underrun_frames(self) -> int:
+        return self._playout.underrun_frames
+
+    def push(self, payloads: Sequence[bytes], utterance_id: str) -> None:
+        self._playout.push(payloads, utterance_id)
+
+    def mark(self, name: str) -> None:
+        self._playout.mark(name)
+
+    def finish(self, utterance_id: str) -> None:
+        self._playout.finish(utterance_id)
+
+    def clear(self) -> Cleared:
+        # What the connection has not taken yet was ticked but not heard: a stale frame is dropped too.
+        self._sink.drop_audio()
+        return self._playout.clear()
+
+    async def room(self) -> None:
+        await wait_for_lead(lambda: self._playout.lead_frames, self._playout.format.ptime_ms)
+
+    def tick(self, now_ns: int) -> None:
+        tick = self._playout.tick(now_ns)
+        # A start is told before its frame, whatever this frame ends after it.
+        starting = [event for event in tick.events if isinstance(event, UtteranceStarted)]
+        following = [event for event in tick.events if not isinstance(event, UtteranceStarted)]
+        for start in starting:
+            self._notify(start)
+        if tick.speech or self._silence:
+            self._sink.send_frames(tick.payload, 1)
+        for event in following:
+            self._notify(event)
+
+    async def close(self) -> None:
+        self._ticker.unsubscribe(self)
+        self._playout.close()
+
+
+class RtpLine:
+    """A call on the wire: telephony's RtpCall, played by the shared ticker."""
+
+    def __init__(self, call: RtpCall) -> None:
+        self._call = call
+
+    @property
+    def underrun_frames(self) -> int:
+        return self._call.playout.underrun_frames
+
+    def push(self, payloads: Sequence[bytes], utterance_id: str) -> None:
+        self._call.push(payloads, utterance_id)
+
+    def mark(self, name: str) -> None:
+        self._call.mark(name)
+
+    def finish(self, utterance_id: str) -> None:
+        self._call.finish(utterance_id)
+
+    def clear(self) -> Cleared:
+        return self._call.clear()
+
+    async def room(self) -> None:
+        await wait_for_lead(lambda: self._call.lead_frames, self._call.playout.format.ptime_ms)
+
+    async def close(self) -> None:
+        await self._call.close()
+
+
+class FastLine:
+    """Frames go out as they come. What was played is not known here: what was sent counts."""
+
+    def __init__(
+        self, audio_format: AudioFormat, sink: "AudioSink", notify: Callable[[PlayoutEvent], None]
+    ) -> None:
+        self._format = audio_format
+        self._sink = sink
+        self._notify = notify
+        self._open_id: str | None = None
+        self._sent_frames = 0
+        self.underrun_frames = 0
+
+    def push(self, payloads: Sequence[bytes], utterance_id: str) -> None:
+        if not payloads:
+            return
+        self._open(utterance_id)
+        self._sent_frames += len(payloads)
+        self._sink.send_frames(b"".join(payloads), len(payloads))
+
+    def mark(self, name: str) -> None:
+        self._notify(MarkPlayed(name, time.monotonic_ns()))
+
+    def finish(self, utterance_id: str) -> None:
+        self._open(utterance_id)
+        self._open_id = None
+        self._notify(UtteranceEnded(utterance_id, time.monotonic_ns(), self._sent_frames))
+
+    def clear(self) -> Cleared:
+        dropped = self._sink.drop_audio()
+        played_frames = max(0, self._sent_frames - dropped) if self._open_id is not None else 0
+        cleared = Cleared(self._open_id, played_frames, played_frames * self._format.ptime_ms, dropped)
+        self._open_id = None
+        return cleared
+
+    async def room(self) -> None:
+        await self._sink.room()
+
+    async def close(self) -> None:
+        """Nothing is held here."""
+
+    def _open(self, utterance_id: str) -> None:
+        if self._open_id != utterance_id:
+            self._open_id, self._sent_frames = utterance_id, 0
+            self._notify(UtteranceStarted(utterance_id, time.monotonic_ns()))
