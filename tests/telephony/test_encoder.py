@@ -116,7 +116,7 @@ def test_a_tone_arrives_at_the_target_level(audio_format: AudioFormat) -> None:
 
 def test_without_levelling_24_khz_keeps_every_sample() -> None:
     samples = np.random.default_rng(0).integers(-32768, 32768, 4 * PCM_24K.frame_samples).astype(np.int16)
-    line = encoded(LineEncoder(PCM_24K, level=False), samples.astype(np.float32) / 32768)
+    line = encoded(LineEncoder(PCM_24K, level=False), samples.astype(np.float32) / np.float32(32768))
     assert decoded(PCM_24K, line).tolist() == samples.tolist()
 
 

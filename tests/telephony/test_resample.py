@@ -39,8 +39,8 @@ def tone_gain_db(frequency_hz: float, rate_hz: int) -> float:
 @pytest.mark.parametrize(("rate_hz", "edge_hz"), [(8_000, 3_400), (16_000, 7_200)])
 def test_the_speech_band_passes_within_a_fifth_of_a_decibel(rate_hz: int, edge_hz: int) -> None:
     gains_db = [tone_gain_db(frequency_hz, rate_hz) for frequency_hz in range(200, edge_hz + 1, 50)]
-    assert max(gains_db) <= 0.1
-    assert min(gains_db) >= -0.1
+    assert max(gains_db) - min(gains_db) <= 0.2
+    assert max(map(abs, gains_db)) <= 0.2
 
 
 @pytest.mark.parametrize(("rate_hz", "stop_hz"), [(8_000, 4_600), (16_000, 8_600)])
@@ -49,13 +49,25 @@ def test_what_would_fold_into_the_speech_band_is_80_db_down(rate_hz: int, stop_h
     assert max(gains_db) <= -80
 
 
+def test_the_top_of_the_telephone_band_where_it_would_meet_itself_is_nearly_empty() -> None:
+    gains_db = [tone_gain_db(frequency_hz, 8_000) for frequency_hz in range(3_800, 4_201, 20)]
+    assert max(gains_db) <= -27
+    assert np.mean(10 ** (np.array(gains_db) / 10)) <= 10**-3.8
+
+
 @pytest.mark.parametrize(
-    ("rate_hz", "edges_hz", "taps_hz"),
-    [(8_000, [0, 3_400, 4_400, 12_000], 24_000), (16_000, [0, 7_200, 8_400, 24_000], 48_000)],
+    ("rate_hz", "edges_hz", "weights", "taps_hz"),
+    [
+        (8_000, [0, 3_400, 3_835, 4_250, 4_600, 12_000], [1, 1, 130], 24_000),
+        (16_000, [0, 7_200, 8_400, 24_000], [1, 30], 48_000),
+    ],
 )
-def test_remez_designs_the_shipped_taps_again(rate_hz: int, edges_hz: list[int], taps_hz: int) -> None:
+def test_remez_designs_the_shipped_taps_again(
+    rate_hz: int, edges_hz: list[int], weights: list[int], taps_hz: int
+) -> None:
     taps, up = TAPS[rate_hz]
-    designed = scipy.signal.remez(len(taps), edges_hz, [1, 0], weight=[1, 30], fs=taps_hz)
+    gains = [1] + [0] * (len(weights) - 1)
+    designed = scipy.signal.remez(len(taps), edges_hz, gains, weight=weights, fs=taps_hz, maxiter=200)
     # One unit of tolerance, for another build of scipy may round a tie the other way.
     assert np.abs(designed / designed.sum() * up * UNITY - taps).max() <= 1
 
@@ -74,6 +86,19 @@ def test_no_sum_leaves_the_exact_integers_of_float64(rate_hz: int) -> None:
     taps, up = TAPS[rate_hz]
     largest = max(int(np.abs(taps[phase::up]).sum()) for phase in range(up))
     assert largest * int(PEAK * 2**INPUT_BITS) < 2**53
+
+
+@pytest.mark.parametrize("rate_hz", LINE_RATES)
+@pytest.mark.parametrize("amplitude", [1e-5, 1, 5])
+def test_every_output_is_the_exact_sum_of_integers_rounded_once(rate_hz: int, amplitude: float) -> None:
+    taps, up = TAPS[rate_hz]
+    source = noise(3_000) * np.float32(amplitude)
+    integers = np.rint(np.clip(source.astype(np.float64), -PEAK, PEAK) * 2**INPUT_BITS).astype(np.int64)
+    raised = np.zeros(len(integers) * up, np.int64)
+    raised[::up] = integers
+    (out,) = Resampler(rate_hz).push(source)
+    exact = np.convolve(raised, taps)[::3][: len(out)] * 2.0 ** -(INPUT_BITS + TAP_BITS)
+    assert out.tobytes() == exact.astype(np.float32).tobytes()
 
 
 @pytest.mark.parametrize("rate_hz", LINE_RATES)

@@ -63,10 +63,13 @@ def test_captured_sender_report_has_its_fields_and_its_bytes() -> None:
 
 
 def test_captured_receiver_report_has_its_fields_and_its_bytes() -> None:
-    datagram = (VECTORS / "rtcp_rr_sdes_ffmpeg.bin").read_bytes()
-    packets = parse_compound(datagram)
-    assert [type(each) for each in packets] == [ReceiverReport, SourceDescription]
-    assert b"".join(each.serialize() for each in packets) == datagram
+    datagram = (VECTORS / "rtcp_rr_sdes_gstreamer.bin").read_bytes()
+    block = ReportBlock(0x71640E01, 0.0, -1, 21306, 3, 0xEF1C23E5, 144820)
+    report = ReceiverReport(0x1A01F9ED, (block,))
+    items = ((1, b"user532602128@host-11365e1e"), (6, b"GStreamer"))
+    description = SourceDescription((SdesChunk(0x1A01F9ED, items),))
+    assert parse_compound(datagram) == [report, description]
+    assert serialize_compound(report, description) == datagram
 
 
 def test_compound_by_hand_has_its_fields_and_its_bytes() -> None:

@@ -232,11 +232,13 @@ def test_an_empty_histogram_and_an_early_wake_are_zero() -> None:
     assert histogram.quantile_ns(0.99) == 0
 
 
-async def test_on_a_real_loop_ticks_keep_the_pace() -> None:
+async def test_on_a_real_loop_ticks_stay_on_the_grid_however_busy_the_machine() -> None:
     ticker = Ticker()
     call = Ticked()
     ticker.subscribe(call)
     await asyncio.sleep(0.2)
     ticker.unsubscribe(call)
-    assert 8 <= len(call.deadlines_ns) <= 11
-    assert {b - a for a, b in pairwise(call.deadlines_ns)} == {PTIME_NS}
+    assert len(call.deadlines_ns) >= 2
+    steps_ns = [b - a for a, b in pairwise(call.deadlines_ns)]
+    assert min(steps_ns) >= PTIME_NS
+    assert all(step_ns % PTIME_NS == 0 for step_ns in steps_ns)

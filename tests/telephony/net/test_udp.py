@@ -286,6 +286,8 @@ async def test_latching_follows_the_first_valid_packet_and_only_that(
         clock.advance(2 * PTIME_NS)
         assert [len(each.packets()) for each in (phone, behind_nat, late)] == [0, 2, 0]
         assert call.remote == behind_nat.address
+        behind_nat.rtp.sendto(b"not even read", call.local)
+        await settled()
         assert call.stats.malformed_datagrams == 1
     assert len(received(behind_nat.rtcp)) == 1
     behind_nat.close()
