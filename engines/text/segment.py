@@ -35,7 +35,7 @@ class Segmenter:
     """
 
     def __init__(self, max_chars: int = 300, first_max_chars: int = 120) -> None:
-        assert max_chars > 0 and first_max_chars > 0, "a segment holds at least one character"
+        assert min(max_chars, first_max_chars) > 0, "a segment holds at least one character"
         self._max_chars = max_chars
         self._first_max_chars = min(first_max_chars, max_chars)
         self.clear()

@@ -13,21 +13,26 @@ CLOSERS = frozenset("\"'”’»)]}*_`」』）】")
 TAIL_CHARS = 24
 """How much text before a gap is looked at; longer than any abbreviation with its closers."""
 
-_NEVER_LAST = frozenset(
+
+def _listed(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_NEVER_LAST = _listed(
     "mr mrs ms mx messrs dr prof rev hon pres gov sen rep gen col maj capt cmdr lt sgt cpl fr"
-    " e.g eg i.e ie viz vs v cf approx ca incl esp min max avg est attn".split()
+    " e.g eg i.e ie viz vs v cf approx ca incl esp min max avg est attn"
 )
-_BEFORE_DIGIT = frozenset("no nos nr pp p pg vol fig eq ch sec art ext rm apt ste unit tel ph para".split())
-_SOMETIMES_LAST = frozenset(
-    "st ave blvd rd ln ct hwy pkwy sq jr sr esq inc ltd co corp llc bros etc al dept appt acct apt ste ext ft mt"
-    " jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun"
-    " am pm".split()
+_BEFORE_DIGIT = _listed("no nos nr pp p pg vol fig eq ch sec art ext rm apt ste unit tel ph para")
+_SOMETIMES_LAST = _listed(
+    "st ave blvd rd ln ct hwy pkwy sq jr sr esq inc ltd co corp llc bros etc al dept appt acct apt ste ext"
+    " ft mt jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur thurs fri sat sun"
+    " am pm"
 )
-_OPENING_WORDS = frozenset(
-    "A After All Also An And Any Are As At Before But Can Could Did Do Does Don For From Had Has Have He Her Here"
-    " His How However I If In Is It Its Just Let My No Not Now On Once One Or Our Please She Should So Some"
-    " Sorry Thank Thanks That The Their Then There These They This Those To Was We Were What When Where Which"
-    " While Why Will With Would Yes You Your".split()
+_OPENING_WORDS = _listed(
+    "A After All Also An And Any Are As At Before But Can Could Did Do Does Don For From Had Has Have He Her"
+    " Here His How However I If In Is It Its Just Let My No Not Now On Once One Or Our Please She Should So"
+    " Some Sorry Thank Thanks That The Their Then There These They This Those To Was We Were What When Where"
+    " Which While Why Will With Would Yes You Your"
 )
 """Words that open a sentence far more often than they follow an abbreviation inside one."""
 
