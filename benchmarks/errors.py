@@ -3,6 +3,7 @@
 BenchError
 ├── LoadTooLarge    the schedule would exceed a bound; nothing was sent
 ├── RemoteTarget    the target is not on this machine and nobody allowed that
+├── TargetMissing   nothing answers there, or the engine cannot be opened; nothing was measured
 ├── SchemaError     a result file that is not one of ours, or of another version
 └── LineFailed      a process of the line measurement did not do its part
 """
@@ -18,6 +19,10 @@ class LoadTooLarge(BenchError):
 
 class RemoteTarget(BenchError):
     """Load is for machines of one's own: refused unless allowed explicitly."""
+
+
+class TargetMissing(BenchError):
+    """There is nothing to measure."""
 
 
 class SchemaError(BenchError):

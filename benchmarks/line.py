@@ -66,7 +66,9 @@ class LinePoint:
     receiver_cores: float
     underruns: int
     skipped: int
+    """Frames that the ticker left out, because it came too late for them."""
     sender_dropped: int
+    """By the socket buffers of the sender, or refused by the network."""
     loop: str
 
     @property
@@ -86,6 +88,13 @@ class LineRun:
     machine: Machine
     load_average: float
     points: tuple[LinePoint, ...]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Reasons to distrust it."""
+        busy = self.load_average > self.machine.cores / 2
+        said = f"the machine was busy before the run: load average {self.load_average:.2f}"
+        return (said,) if busy else ()
 
 
 def measure_line(calls: int, seconds: float) -> LinePoint:
@@ -210,11 +219,11 @@ def _read_line(process: "subprocess.Popen[str]", module: str) -> str:
 def format_line(points: Sequence[LinePoint]) -> str:
     """The table for the terminal."""
     head = f"{'calls':>6} {'packets':>9} {'lost':>5} {'late p50':>9} {'p99':>8} {'p99.9':>8} {'max':>8}"
-    head += f" {'gap p99':>8} {'cores':>6} {'under':>6}  holds"
+    head += f" {'gap p99':>8} {'cores':>6} {'skipped':>8} {'underruns':>10}  holds"
     rows = [
         f"{p.calls:>6} {p.packets:>9} {p.lost:>5} {p.late_p50_ms:>6.2f} ms {p.late_p99_ms:>5.2f} ms"
         f" {p.late_p999_ms:>5.1f} ms {p.late_max_ms:>5.1f} ms {p.gap_p99_ms:>5.1f} ms"
-        f" {p.sender_cores:>6.2f} {p.underruns:>6}  {'yes' if p.holds else 'no'}"
+        f" {p.sender_cores:>6.2f} {p.skipped:>8} {p.underruns:>10}  {'yes' if p.holds else 'no'}"
         for p in points
     ]
     return "\n".join([head, *rows])

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from benchmarks.doubts import doubts
 from benchmarks.metrics import METRICS, NS_PER_S, gaps_ms, in_flight, measured, ttfa_ms, ttfb_ms
 from benchmarks.page import card, facts, figure, notice, page, shown, table, tile, tiles
 from benchmarks.record import Outcome, RequestRecord
 from benchmarks.results import Run
 from benchmarks.summary import Summary
-from benchmarks.svg import Axis, Plot
+from benchmarks.svg import FULL_WIDTH, HALF_WIDTH, Axis, Plot
 
 Mark = TypeVar("Mark")
 
+_PROTOCOL_TITLES = {"http": "HTTP", "ws": "WebSocket", "rtp": "RTP", "engine": "The engine alone"}
 _MAX_MARKS = 3_000
 """Dots or steps of one plot; of more, every n-th is drawn."""
 
-_BINS = 48
+_HEIGHT = 250
+_BINS = 40
 _LOG_FROM_RATIO = 30
 
 
@@ -23,7 +26,7 @@ def render_report(run: Run, records: Sequence[RequestRecord]) -> str:
     """The page of a run."""
     summary = run.summary
     load = run.load
-    title = f"{run.protocol} at {load.rate_hz:g} requests a second"
+    title = f"{_PROTOCOL_TITLES.get(run.protocol, run.protocol)} at {load.rate_hz:g} requests a second"
     subtitle = (
         f"{load.pattern.value} arrivals for {load.duration_s:g} s after {load.warmup_s:g} s of warm-up · "
         f"{run.encoding} {run.sample_rate} Hz · {run.began} · {run.target}"
@@ -31,6 +34,7 @@ def render_report(run: Run, records: Sequence[RequestRecord]) -> str:
     completed = measured(records, Outcome.COMPLETED)
     body = [
         notice("Not every request was completed", _reasons(summary), "bad" if summary.any_failed else ""),
+        notice("Mind", tuple(doubts(run))),
         tiles(_tiles(summary)),
         '<div class="grid">',
         card("How soon it speaks", "Share of requests that had begun by then", _latency_plot(completed)),
@@ -54,15 +58,22 @@ def _tiles(summary: Summary) -> list[str]:
         tile("TTFA, median", shown(ttfa.p50), "ms", f"of {ttfa.count} requests"),
         tile("TTFA, p95", shown(ttfa.p95), "ms", f"p99 {shown(ttfa.p99)} ms"),
         tile("Completed", f"{share * 100:.4g}", "%", incomplete, "bad" if summary.any_failed else ""),
-        tile("Played without a stall", f"{summary.continuity['C50'] * 100:.4g}", "%", "of 50 ms or more"),
+        tile("Stall-free", f"{summary.continuity['C50'] * 100:.4g}", "%", "no stall of 50 ms"),
         tile(
             "In flight, at most",
             str(summary.peak_in_flight),
             "",
             f"{shown(summary.completed_hz)} completed / s",
         ),
-        tile("Audio delivered", shown(summary.audio_per_s), "s / s", f"{shown(summary.audio_s)} s in all"),
+        _last_tile(summary),
     ]
+
+
+def _last_tile(summary: Summary) -> str:
+    overhead = summary.distributions["overhead_ms"]
+    if overhead.count:
+        return tile("Server overhead", shown(overhead.p50), "ms", f"median, p95 {shown(overhead.p95)}")
+    return tile("Audio delivered", shown(summary.audio_per_s), "s / s", f"{shown(summary.audio_s)} s in all")
 
 
 def _reasons(summary: Summary) -> list[str]:
@@ -81,11 +92,12 @@ def _latency_plot(completed: Sequence[RequestRecord]) -> str:
     if not values:
         return figure(_empty("milliseconds"))
     x = _span_axis(min(values), max(values), "milliseconds")
-    plot = Plot(x, Axis(0, 100, "% of requests"), description="Cumulative distribution of TTFA and TTFB")
+    y = Axis(0, 100, "% of requests")
+    plot = Plot(x, y, HALF_WIDTH, _HEIGHT, "Cumulative distribution of TTFA and TTFB")
     for style, _, curve in curves:
         share = 100 / max(len(curve), 1)
         points = [(value, (rank + 1) * share) for rank, value in enumerate(curve)]
-        plot.line([(x.low, 0.0), *_thinned(points)], style)
+        plot.line([(curve[0], 0.0), *_thinned(points)] if curve else [], style)
     return figure(plot.render(), [(style, words) for style, words, _ in curves])
 
 
@@ -97,11 +109,8 @@ def _gap_plot(completed: Sequence[RequestRecord]) -> str:
     counts = [0] * _BINS
     for gap in gaps:
         counts[min(int(gap / high * _BINS), _BINS - 1)] += 1
-    plot = Plot(
-        Axis(0, high, "milliseconds"),
-        Axis(0, max(counts), "gaps"),
-        description="Histogram of gaps between deliveries",
-    )
+    y = Axis(0, max(counts), "gaps")
+    plot = Plot(Axis(0, high, "milliseconds"), y, HALF_WIDTH, _HEIGHT, "Histogram of gaps between deliveries")
     edges = [high * k / _BINS for k in range(_BINS + 1)]
     plot.bars(
         (
@@ -132,10 +141,10 @@ def _timeline(run: Run, records: Sequence[RequestRecord]) -> str:
     x = Axis(0, total_s, "seconds from the start of the run")
     heard = [(r, v) for r in records if r.outcome is Outcome.COMPLETED for v in ttfa_ms(r, 0)]
     top = max((value for _, value in heard), default=1.0)
-    dots = Plot(x, Axis(0, top * 1.1, "TTFA, ms"), 220, "TTFA of each request over time")
-    under = Plot(
-        x, Axis(0, max(run.summary.peak_in_flight, 1), "in flight"), 150, "Requests under way over time"
-    )
+    dots = Plot(x, Axis(0, top * 1.1, "TTFA, ms"), FULL_WIDTH, 270, "TTFA of each request over time")
+    count = Axis(0, max(run.summary.peak_in_flight, 1), "requests in flight")
+    under = Plot(x, count, FULL_WIDTH, 180, "Requests under way over time")
+
     if run.load.warmup_s:
         dots.band(0, run.load.warmup_s, "warm-up")
         under.band(0, run.load.warmup_s, "")
@@ -143,12 +152,13 @@ def _timeline(run: Run, records: Sequence[RequestRecord]) -> str:
         _thinned([(r.scheduled_ns / NS_PER_S, v, f"request {r.index}: TTFA {v:.1f} ms") for r, v in heard]),
         "one",
     )
+    legend = [("one", "TTFA, and requests in flight below")]
     for outcome, style in ((Outcome.REFUSED, "warn"), (Outcome.FAILED, "bad")):
         ended = [r for r in records if r.outcome is outcome]
+        legend += [(style, f"{len(ended)} {outcome.value}")] if ended else []
         crosses = [(r.scheduled_ns / NS_PER_S, top * 1.04, f"request {r.index}: {r.reason}") for r in ended]
         dots.crosses(_thinned(crosses), style)
     under.steps(_thinned([(at_ns / NS_PER_S, float(count)) for at_ns, count in in_flight(records)]), "one")
-    legend = [("one", "TTFA, and requests in flight below"), ("warn", "refused"), ("bad", "failed")]
     return figure(dots.render() + under.render(), legend)
 
 
@@ -185,7 +195,10 @@ def _facts(run: Run) -> list[tuple[str, str]]:
             f"{machine.cpu}, {machine.cores} cores, {machine.memory_mib / 1024:.1f} GiB, GPU: {gpus}",
         ),
         ("System", f"{machine.system}, {machine.python}"),
-        ("Load average before", f"{run.load_average:.2f}"),
+        (
+            "Load",
+            f"average {run.load_average:.2f} before; the load generator used {run.client_cores:.2f} cores",
+        ),
         ("Commit of the load generator", machine.commit or "unknown"),
         ("Server says", ", ".join(f"{name}: {said}" for name, said in run.server.items()) or "nothing"),
         ("Options", options or "none"),
@@ -208,7 +221,7 @@ def _span_axis(low: float, high: float, title: str) -> Axis:
 
 
 def _empty(title: str) -> str:
-    return Plot(Axis(0, 1, title), Axis(0, 1, ""), description="Nothing was measured").render()
+    return Plot(Axis(0, 1, title), Axis(0, 1, ""), HALF_WIDTH, _HEIGHT, "Nothing was measured").render()
 
 
 def _thinned(marks: Sequence[Mark]) -> list[Mark]:

@@ -54,6 +54,8 @@ class Run:
     machine: Machine
     load_average: float
     """Before the run: above 0, others were at work on the machine."""
+    client_cores: float
+    """CPU seconds of the load generator in each second; with the engine in-process, of both."""
     server: dict[str, Any]
     """What the server says of itself at /ready."""
     summary: Summary

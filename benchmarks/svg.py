@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 
-WIDTH = 720
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 12, 40
+FULL_WIDTH, HALF_WIDTH = 990, 470
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 28, 40
 _MAX_TICKS = 6
 
 
@@ -39,8 +40,9 @@ class Plot:
 
     x: Axis
     y: Axis
-    height: int = 260
-    description: str = ""
+    width: int
+    height: int
+    description: str
     _marks: list[str] = field(default_factory=list)
 
     def line(self, points: Iterable[tuple[float, float]], style: str) -> None:
@@ -69,9 +71,8 @@ class Plot:
         """Dots (x, y, what to say on hovering)."""
         for x, y, said in dots:
             place = f'cx="{self._x(x):.1f}" cy="{self._y(y):.1f}"'
-            self._marks.append(
-                f'<circle class="dot {style}" {place} r="2.6"><title>{escape(said)}</title></circle>'
-            )
+            title = f"<title>{escape(said)}</title>"
+            self._marks.append(f'<circle class="dot {style}" {place} r="2.6">{title}</circle>')
 
     def crosses(self, crosses: Iterable[tuple[float, float, str]], style: str) -> None:
         """Crosses (x, y, what to say on hovering): told from dots without colour."""
@@ -89,13 +90,14 @@ class Plot:
     def rule(self, y: float, label: str) -> None:
         """A labelled horizontal line at a value."""
         at = self._y(y)
-        line = f'<line class="rule" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        text = f'<text class="note" x="{WIDTH - _RIGHT}" y="{at - 5:.1f}" text-anchor="end">{escape(label)}</text>'
+        line = f'<line class="rule" x1="{_LEFT}" x2="{self.width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        place = f'x="{_LEFT + 4}" y="{at - 5:.1f}"'
+        text = f'<text class="note" {place}>{escape(label)}</text>'
         self._marks.append(line + text)
 
     def render(self) -> str:
         """The SVG element."""
-        box = f'viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{escape(self.description)}"'
+        box = f'viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(self.description)}"'
         return f"<svg {box}>{self._grid()}{''.join(self._marks)}{self._titles()}</svg>"
 
     def _grid(self) -> str:
@@ -104,7 +106,7 @@ class Plot:
         for tick in self.y.ticks():
             at = self._y(tick)
             parts.append(
-                f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+                f'<line class="grid" x1="{_LEFT}" x2="{self.width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
             )
             parts.append(
                 f'<text class="tick" x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tick:,g}</text>'
@@ -115,18 +117,18 @@ class Plot:
             parts.append(
                 f'<text class="tick" x="{at:.1f}" y="{bottom + 18}" text-anchor="middle">{tick:,g}</text>'
             )
-        parts.append(f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{bottom}" y2="{bottom}"/>')
+        parts.append(
+            f'<line class="axis" x1="{_LEFT}" x2="{self.width - _RIGHT}" y1="{bottom}" y2="{bottom}"/>'
+        )
         return "".join(parts)
 
     def _titles(self) -> str:
-        right, bottom = WIDTH - _RIGHT, self.height - 4
-        middle = (_TOP + self.height - _BOTTOM) / 2
+        right, bottom = self.width - _RIGHT, self.height - 4
         x = f'<text class="title" x="{right}" y="{bottom}" text-anchor="end">{escape(self.x.title)}</text>'
-        turn = f'transform="translate(13 {middle:.0f}) rotate(-90)"'
-        return x + f'<text class="title" {turn} text-anchor="middle">{escape(self.y.title)}</text>'
+        return x + f'<text class="title" x="{_LEFT}" y="{_TOP - 13}">{escape(self.y.title)}</text>'
 
     def _x(self, value: float) -> float:
-        return _LEFT + self.x.share(value) * (WIDTH - _LEFT - _RIGHT)
+        return _LEFT + self.x.share(value) * (self.width - _LEFT - _RIGHT)
 
     def _y(self, value: float) -> float:
         bottom = self.height - _BOTTOM
@@ -135,7 +137,7 @@ class Plot:
 
 def _pairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float, float]]:
     """(value, where it ends, value after) along a staircase."""
-    return [(y, x_after, after) for (_, y), (x_after, after) in zip(points, points[1:], strict=False)]
+    return [(y, x_after, after) for (_, y), (x_after, after) in pairwise(points)]
 
 
 def _linear_ticks(low: float, high: float) -> list[float]:

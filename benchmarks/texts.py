@@ -1,7 +1,7 @@
 """Pure, seeded texts of a telephone service: what callers hear all day, in three lengths.
 
-Our own sentences. Names, amounts, dates and numbers are drawn anew for each, so that no server
-answers from a cache and every normaliser has its work.
+Our own sentences. Names, amounts, dates and numbers are drawn anew for each, so that few texts come
+twice and every normaliser has its work.
 """
 
 import hashlib

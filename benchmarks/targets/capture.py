@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.errors import LineFailed
+from benchmarks.targets.stamp import SO_TIMESTAMPNS
 
 PACKET = np.dtype(
     [("at_ns", "<i8"), ("ssrc", "<u4"), ("timestamp", "<u4"), ("sequence", "<u2"), ("marker", "?")]
@@ -23,7 +24,6 @@ PACKET = np.dtype(
 """What is kept of a packet: 19 bytes."""
 
 _BATCH = 1024
-_SO_TIMESTAMPNS = 35  # asm-generic/socket.h; also the type of its control message
 _SO_RCVBUFFORCE = 33
 _RECEIVE_BUFFER_BYTES = 32 << 20
 _HEADER = np.dtype(
@@ -126,7 +126,7 @@ def _open_socket() -> socket.socket:
         if opened.getsockname()[1] % 2 == 0:
             break
         opened.close()
-    opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    opened.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     try:
         opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)
     except PermissionError:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.errors import TargetMissing
 from benchmarks.record import COMPLETED, Journal, Verdict
 from benchmarks.targets.base import Ask, failed, refused
 from engines import EngineConfig, EngineError, SpeechEngine, SpeechRequest, open_engine
@@ -12,14 +13,21 @@ class EngineTarget:
     """One engine of its own; chunks are taken the moment they come."""
 
     def __init__(self, backend: str, profile: str, voice: str) -> None:
-        """Raises ConfigError for an unknown backend or profile."""
-        self._config = EngineConfig.resolve(profile, backend=backend)
+        """Raises TargetMissing for an unknown profile."""
+        try:
+            self._config = EngineConfig.resolve(profile, backend=backend)
+        except EngineError as error:
+            raise TargetMissing(str(error)) from error
         self._request = SpeechRequest(voice=voice)
         self._engine: SpeechEngine | None = None
 
     async def open(self) -> None:
-        self._engine = open_engine(self._config)
-        await self._engine.warm_up()
+        """Raises TargetMissing for an unknown backend, or one whose runtime is not installed."""
+        try:
+            self._engine = open_engine(self._config)
+            await self._engine.warm_up()
+        except EngineError as error:
+            raise TargetMissing(str(error)) from error
 
     async def describe(self) -> dict[str, Any]:
         return {"engine": self._config.backend, "config_digest": self._config.digest}

@@ -4,6 +4,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.errors import TargetMissing
 from benchmarks.record import COMPLETED, Journal, Verdict
 from benchmarks.targets.base import MAX_AUDIO_BYTES, Ask, failed, refused
 from telephony.format import AudioFormat, Encoding
@@ -63,9 +64,11 @@ def open_client(url: str, timeout: httpx.Timeout) -> httpx.AsyncClient:
 
 
 async def describe_server(client: httpx.AsyncClient) -> dict[str, Any]:
-    """GET /ready, if it answers with a JSON object."""
+    """GET /ready, if it answers with a JSON object. Raises TargetMissing if nobody listens."""
     try:
         value = (await client.get("/ready")).json()
+    except httpx.ConnectError as error:
+        raise TargetMissing(f"nothing answers at {client.base_url}: {error}") from error
     except (httpx.HTTPError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -5,7 +5,6 @@ Calls open one after the other and speak at once; the measured window begins whe
 """
 
 import asyncio
-import contextlib
 import gc
 import json
 import resource
@@ -16,6 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from benchmarks.targets.line_receiver import say
+from benchmarks.targets.loop import run_on_loop
 from telephony.format import TELEPHONE
 from telephony.g711 import encode_mulaw
 from telephony.net.clock import Ticker
@@ -105,11 +105,7 @@ def _allow_many_sockets() -> None:
 
 def main(count: int, port: int, seconds: float) -> None:
     _allow_many_sockets()
-    with contextlib.suppress(ImportError):
-        import uvloop  # as the server does, where it is installed
-
-        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    say(json.dumps(asdict(asyncio.run(play(count, port, seconds)))))
+    say(json.dumps(asdict(run_on_loop(play(count, port, seconds)))))
 
 
 if __name__ == "__main__":

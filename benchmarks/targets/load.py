@@ -9,9 +9,12 @@ from typing import Any
 
 from benchmarks.record import Journal, RequestRecord, Verdict
 from benchmarks.targets.base import Ask, Target, failed
+from benchmarks.targets.loop import run_on_loop
 from telephony.format import AudioFormat
 
 log = logging.getLogger("talkspurt.bench")
+
+_NS_PER_S = 1_000_000_000
 
 MAX_IN_FLIGHT = 5_000
 """Bound of requests under way. One more than that is not sent, and fails: it is never delayed."""
@@ -35,11 +38,13 @@ class LoadResult:
 
     records: list[RequestRecord]
     server: dict[str, Any]
+    client_cores: float
+    """CPU seconds that this process used in each second of the load."""
 
 
 def put_load(target: Target, schedule: Schedule, on_record: Callable[[RequestRecord], None]) -> LoadResult:
     """Open the target, put the schedule on it, close it. `on_record` hears of each request as it ends."""
-    return asyncio.run(_put_load(target, schedule, on_record))
+    return run_on_loop(_put_load(target, schedule, on_record))
 
 
 async def _put_load(
@@ -48,7 +53,10 @@ async def _put_load(
     await target.open()
     try:
         server = await target.describe()
-        return LoadResult(await LoadGenerator(target, schedule, on_record).run(), server)
+        began_s, cpu_s = time.monotonic(), time.process_time()
+        records = await LoadGenerator(target, schedule, on_record).run()
+        wall_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
+        return LoadResult(records, server, cpu_s / wall_s)
     finally:
         await target.close()
 
@@ -70,7 +78,7 @@ class LoadGenerator:
         """The records, in the order of the schedule."""
         self._origin_ns = time.monotonic_ns()
         for index, scheduled_ns in enumerate(self._schedule.arrivals_ns):
-            await asyncio.sleep((scheduled_ns - self._now_ns()) / 1e9)
+            await self._sleep_until(scheduled_ns)
             request = asyncio.create_task(self._request(index, scheduled_ns))
             self._under_way.add(request)
             request.add_done_callback(self._under_way.discard)
@@ -80,6 +88,11 @@ class LoadGenerator:
 
     def _now_ns(self) -> int:
         return time.monotonic_ns() - self._origin_ns
+
+    async def _sleep_until(self, scheduled_ns: int) -> None:
+        # Again and again, because uvloop rounds to milliseconds and may wake half of one too early.
+        while (early_ns := scheduled_ns - self._now_ns()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(early_ns / _NS_PER_S)
 
     async def _request(self, index: int, scheduled_ns: int) -> None:
         started_ns = self._now_ns()

@@ -12,6 +12,7 @@ from benchmarks.reception import RtpReception
 from benchmarks.record import COMPLETED, Journal, Outcome, Verdict
 from benchmarks.targets.base import Ask, failed
 from benchmarks.targets.http import describe_server, open_client, refusal_or_failure
+from benchmarks.targets.stamp import receive_aged, stamp_arrivals
 from telephony.errors import RtcpError
 from telephony.format import AudioFormat
 from telephony.net.ports import RTP_PORTS, open_port_pair
@@ -137,6 +138,7 @@ class CallReceiver:
     def __init__(self, host: str, audio_format: AudioFormat, journal: Journal, rng: random.Random) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._rtp, self._rtcp = open_port_pair(family, host, RTP_PORTS, rng)
+        stamp_arrivals(self._rtp)
         self.reception = RtpReception(audio_format)
         self._journal = journal
         self._bye = asyncio.Event()
@@ -167,10 +169,10 @@ class CallReceiver:
             each.close()
 
     def _read_rtp(self) -> None:
+        # One datagram a wake: a second recv would nearly always find nothing, and cost as much.
         with contextlib.suppress(BlockingIOError):
-            while True:
-                datagram = self._rtp.recv(_MAX_DATAGRAM_BYTES)
-                self.reception.push(datagram, self._journal.now_ns())
+            datagram, age_ns = receive_aged(self._rtp, _MAX_DATAGRAM_BYTES)
+            self.reception.push(datagram, self._journal.now_ns() - age_ns)
 
     def _read_rtcp(self) -> None:
         with contextlib.suppress(BlockingIOError, RtcpError):
