@@ -2,10 +2,11 @@
 
 from engines.config import EngineConfig
 from engines.contract import AudioChunk, FinishReason, SpeechRequest
-from engines.engine import Speech, SpeechEngine, open_engine
+from engines.engine import BACKENDS, Speech, SpeechEngine, open_backend, open_engine
 from engines.errors import EngineError
 
 __all__ = [
+    "BACKENDS",
     "AudioChunk",
     "EngineConfig",
     "EngineError",
@@ -13,5 +14,6 @@ __all__ = [
     "Speech",
     "SpeechEngine",
     "SpeechRequest",
+    "open_backend",
     "open_engine",
 ]

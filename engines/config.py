@@ -9,11 +9,14 @@ from importlib.resources import files
 from typing import Any
 
 from engines.errors import ConfigError
+from engines.rates import MAX_LOOKAHEAD_TOKENS, TOKEN_HZ
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+_TOKEN_MS = 1_000 // TOKEN_HZ
 
 PROFILES = ("latency", "balanced", "throughput")
 
@@ -35,14 +38,15 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         for name in ("max_utterances", "max_text_chars", "lead_ms", "min_reserve_ms"):
-            _require(self, name, getattr(self, name) >= 1, "must be at least 1")
-        _require(self, "max_segment_chars", self.max_segment_chars >= 20, "must be at least 20")
+            _require_at_least(1, self, name)
+        _require_at_least(20, self, "max_segment_chars")
         _require(self, "chunk_tokens", len(self.chunk_tokens) > 0, "must name at least one chunk")
-        _require(self, "chunk_tokens", min(self.chunk_tokens, default=1) >= 1, "must be at least 1 each")
+        each_counts = all(type(tokens) is int and tokens >= 1 for tokens in self.chunk_tokens)
+        _require(self, "chunk_tokens", each_counts, "must be whole numbers of at least 1 each")
         # A lane must be able to hold one whole window and its lookahead, or it would never be ready.
-        longest_ms = 40 * (max(self.chunk_tokens, default=0) + 10)
+        longest_ms = _TOKEN_MS * (max(self.chunk_tokens) + MAX_LOOKAHEAD_TOKENS)
         for name in ("max_unspoken_ms", "max_unread_ms"):
-            _require(self, name, getattr(self, name) >= longest_ms, f"must be at least {longest_ms}")
+            _require_at_least(longest_ms, self, name)
         _require(self, "retry_after_s", self.retry_after_s > 0, "must be positive")
 
     @classmethod
@@ -70,6 +74,13 @@ class EngineConfig:
     def digest(self) -> str:
         """Short hash of the resolved settings, for logs and benchmark records."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _require_at_least(least: int, config: EngineConfig, field: str) -> None:
+    value = getattr(config, field)
+    _require(
+        config, field, type(value) is int and value >= least, f"must be a whole number of at least {least}"
+    )
 
 
 def _require(config: EngineConfig, field: str, holds: bool, reason: str) -> None:

@@ -35,11 +35,16 @@ def open_engine(config: EngineConfig, observe: Callable[[StepRecord], None] | No
 
     Raises ConfigError for an unknown backend, BackendUnavailable for a missing runtime.
     """
-    if config.backend not in BACKENDS:
-        raise ConfigError("backend", config.backend, f"is unknown; use {', '.join(sorted(BACKENDS))}")
-    module, opener = BACKENDS[config.backend].split(":")
+    return SpeechEngine(open_backend(config.backend), config, observe or _ignore)
+
+
+def open_backend(name: str) -> Backend:
+    """Open a runtime without an engine, to see whether it does. Raises as `open_engine`."""
+    if name not in BACKENDS:
+        raise ConfigError("backend", name, f"is unknown; use {', '.join(sorted(BACKENDS))}")
+    module, opener = BACKENDS[name].split(":")
     backend: Backend = getattr(importlib.import_module(module), opener)()
-    return SpeechEngine(backend, config, observe or _ignore)
+    return backend
 
 
 class SpeechEngine:
@@ -210,15 +215,18 @@ class Speech:
             self.cancel()
 
     def _submit(self, segments: list[Segment]) -> None:
-        spoken = tuple(self._spoken(index, each) for index, each in enumerate(segments, self._segments))
+        spoken: list[SpokenSegment] = []
+        for segment in segments:
+            # Markup alone is a segment, and nothing to say.
+            if text := normalize(segment.text):
+                spoken.append(SpokenSegment(self._segments + len(spoken), text, self._span(segment)))
         if spoken:
             self._segments += len(spoken)
-            self._send(AddSegments(self.utterance_id, spoken))
+            self._send(AddSegments(self.utterance_id, tuple(spoken)))
 
-    def _spoken(self, index: int, segment: Segment) -> SpokenSegment:
-        # The segmenter counts from its last flush; spans count from the utterance's first character.
-        span = TextSpan(self._base_char + segment.start_char, self._base_char + segment.end_char)
-        return SpokenSegment(index, normalize(segment.text), span)
+    def _span(self, segment: Segment) -> TextSpan:
+        """The segmenter counts from its last flush; spans count from the utterance's first character."""
+        return TextSpan(self._base_char + segment.start_char, self._base_char + segment.end_char)
 
 
 def _limits(backend: Backend, config: EngineConfig) -> Limits:

@@ -20,6 +20,9 @@ TOKEN_SAMPLES = HOP_SAMPLES * MEL_FRAMES_PER_TOKEN
 LOOKAHEAD_TOKENS = 3
 """Later tokens that S3Gen's encoder reads before its newest output is final."""
 
+MAX_LOOKAHEAD_TOKENS = 10
+"""No synthesizer may ask for more: lanes are given room for it."""
+
 SPEECH_CODES = 6_561
 START_TOKEN = SPEECH_CODES
 STOP_TOKEN = SPEECH_CODES + 1

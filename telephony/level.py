@@ -2,7 +2,7 @@
 
 Speech is measured the way ITU-T P.56 does, only while someone speaks; the gain follows slowly, so that
 words keep their loudness against each other and pauses stay as silent as they were. Any cutting of the
-input gives bit-identical output: all decisions are taken per block of 5 ms, counted from the utterance's
+input gives bit-identical output: all decisions are taken per block of 10 ms, counted from the utterance's
 first sample, and a block's power is a sum of integers, exact in any order.
 """
 
@@ -22,7 +22,7 @@ CEILING_DBFS = -3.0
 MAX_GAIN_DB = 24.0
 MAX_SLEW_DB_PER_S = 6.0
 
-_BLOCK_MS = 5
+_BLOCK_MS = 10
 _BLOCK_SAMPLES = SOURCE_RATE_HZ * _BLOCK_MS // 1000
 _BLOCK_S = _BLOCK_MS / 1000
 

@@ -53,7 +53,10 @@ class TokenRow:
 
 
 class TokenModel(Protocol):
-    """T3: text to speech tokens. One call is one GPU step."""
+    """T3: text to speech tokens. One call is one GPU step.
+
+    A call that raises is made again row by row, in the same slots, to find the row that spoils it.
+    """
 
     def start(self, rows: Sequence[TokenStart]) -> list[TokenStarted]:
         """Prefill: one result a row, in order."""
@@ -114,5 +117,5 @@ class Backend:
     max_prefill_rows: int
     max_window_rows: int
     left_context_tokens: int = 0
-    lookahead_tokens: int = LOOKAHEAD_TOKENS
+    lookahead_tokens: int = LOOKAHEAD_TOKENS  # 1 to MAX_LOOKAHEAD_TOKENS
     max_segment_tokens: int = 1_000  # a segment that does not stop is ended here (40 s)

@@ -6,7 +6,9 @@ window its samples. espeak-ng is GPL-3; this file alone imports it, through the 
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+from _ctypes import dlclose
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import gcd
 from threading import Lock
 from typing import Any
@@ -35,7 +37,7 @@ _ALL_OK = 0  # espeak_ERROR
 
 _VOICES = {
     DEFAULT_VOICE: ("en-us", "American English, espeak-ng"),
-    "preview-gb": ("en-gb", "British English, espeak-ng"),
+    "preview-gb": ("en", "British English, espeak-ng"),
     "preview-scotland": ("en-gb-scotland", "Scottish English, espeak-ng"),
     "preview-low": ("en-us+m3", "American English, lower, espeak-ng"),
     "preview-high": ("en-us+f3", "American English, higher, espeak-ng"),
@@ -101,68 +103,85 @@ def _cut(window: SynthWindow) -> Samples:
 
 
 _ESPEAK_TURN = Lock()
-"""espeak-ng's state is the process's: however many engines have it open, one calls it at a time."""
+"""espeak-ng's state is the process's: however many engines speak, one has it loaded at a time."""
 
 
 class Espeak:
-    """espeak-ng, opened."""
+    """espeak-ng, loaded afresh for each text.
+
+    It carries flutter and phase over from one text to the next, past every call that resets it.
+    Loading costs 3 ms and makes the audio a function of text and voice alone.
+    """
 
     def __init__(self) -> None:
+        """Raises BackendUnavailable when espeak-ng is missing, does not load or refuses its data."""
         try:
             import espeakng_loader
         except ImportError as error:
             message = "backend 'preview' needs espeak-ng: install talkspurt[preview]"
             raise BackendUnavailable(message) from error
-        library = espeakng_loader.load_library()
-        if library is None:
-            raise BackendUnavailable("backend 'preview': the espeak-ng library does not load on this machine")
-        self._library = library
-        data_path = espeakng_loader.get_data_path().encode()
-        with _ESPEAK_TURN:
-            self._rate_hz: int = library.espeak_Initialize(_SYNCHRONOUS, 0, data_path, 0)
-        if self._rate_hz <= 0:
-            raise BackendUnavailable(f"backend 'preview': espeak-ng refused its data at {data_path!r}")
-        self._pieces: list[bytes] = []
-        self._callback = _Callback(self._collect)  # kept alive: C holds only its address
+        try:
+            self._path = espeakng_loader.get_library_path()
+            self._data_path = espeakng_loader.get_data_path().encode()
+            with _ESPEAK_TURN, self._loaded():
+                pass  # it does load and take its data
+        except (OSError, RuntimeError) as error:
+            raise BackendUnavailable(f"backend 'preview': {error}") from error
 
     def speak(self, text: str, voice: str) -> Samples:
         """24 kHz audio of ``text`` from its first audible sample on. Raises RuntimeError on refusal."""
-        with _ESPEAK_TURN:
-            pcm = np.frombuffer(self._synth(text, voice), np.int16)
-        wave = _without_lead_in(_resample(pcm, self._rate_hz))
+        pieces: list[bytes] = []
+
+        def collect(samples: Any, count: int, events: Any) -> int:
+            if samples and count > 0:
+                pieces.append(ctypes.string_at(samples, 2 * count))
+            return 0
+
+        callback = _Callback(collect)  # a name keeps it alive: C holds only its address
+        encoded = text.encode() + b"\0"
+        with _ESPEAK_TURN, self._loaded() as (library, rate_hz):
+            library.espeak_SetSynthCallback(callback)
+            _check("espeak_SetVoiceByName", library.espeak_SetVoiceByName(voice.encode()))
+            status = library.espeak_Synth(encoded, len(encoded), 0, _CHARACTERS, 0, _UTF8, None, None)
+            _check("espeak_Synth", status)
+        wave = _without_lead_in(_resample(np.frombuffer(b"".join(pieces), np.int16), rate_hz))
         return np.pad(wave, (0, _PAUSE_TOKENS * TOKEN_SAMPLES)) if len(wave) else wave
 
-    def _synth(self, text: str, voice: str) -> bytes:
-        """PCM of ``text``. Callback and voice are set anew: another engine may have set its own."""
-        self._pieces.clear()
-        self._library.espeak_SetSynthCallback(self._callback)
-        self._check("espeak_SetVoiceByName", self._library.espeak_SetVoiceByName(voice.encode()))
-        encoded = text.encode() + b"\0"
-        self._check(
-            "espeak_Synth",
-            self._library.espeak_Synth(encoded, len(encoded), 0, _CHARACTERS, 0, _UTF8, None, None),
-        )
-        return b"".join(self._pieces)
+    @contextmanager
+    def _loaded(self) -> Iterator[tuple[ctypes.CDLL, int]]:
+        """The library and its sample rate."""
+        library = ctypes.CDLL(self._path)
+        try:
+            rate_hz: int = library.espeak_Initialize(_SYNCHRONOUS, 0, self._data_path, 0)
+            if rate_hz <= 0:
+                raise RuntimeError(f"espeak-ng refused its data at {self._data_path.decode()}")
+            yield library, rate_hz
+            library.espeak_Terminate()
+        finally:
+            dlclose(library._handle)
 
-    def _collect(self, samples: Any, count: int, events: Any) -> int:
-        if samples and count > 0:
-            self._pieces.append(ctypes.string_at(samples, 2 * count))
-        return 0
 
-    @staticmethod
-    def _check(call: str, status: int) -> None:
-        if status != _ALL_OK:
-            raise RuntimeError(f"{call} answered {status}")
+def _check(call: str, status: int) -> None:
+    if status != _ALL_OK:
+        raise RuntimeError(f"{call} answered {status}")
 
 
 def _resample(pcm: NDArray[np.int16], rate_hz: int) -> Samples:
     """To 24 kHz floats by the Fourier transform: exact for a whole segment, which is all there is here."""
     divisor = gcd(rate_hz, SAMPLE_RATE_HZ)
     block = rate_hz // divisor
-    padded = np.pad(pcm / 32_768, (0, -len(pcm) % block + block))  # silence: the ends must not wrap round
-    length = len(padded) // block * (SAMPLE_RATE_HZ // divisor)
-    resampled = np.fft.irfft(np.fft.rfft(padded), length) * (length / len(padded))
-    return resampled[: len(pcm) * SAMPLE_RATE_HZ // rate_hz].astype(np.float32)
+    blocks = _quick(len(pcm) // block + 2)  # ends in silence: the ends must not wrap round
+    padded = np.zeros(blocks * block, np.float32)
+    padded[: len(pcm)] = pcm
+    resampled = np.fft.irfft(np.fft.rfft(padded), blocks * (SAMPLE_RATE_HZ // divisor))
+    resampled *= SAMPLE_RATE_HZ / rate_hz / 32_768
+    return resampled[: len(pcm) * SAMPLE_RATE_HZ // rate_hz].astype(np.float32, copy=False)
+
+
+def _quick(length: int) -> int:
+    """The next length of four binary digits and zeros: large prime factors make a transform slow."""
+    step = 1 << max(0, length.bit_length() - 4)
+    return -(-length // step) * step
 
 
 def _without_lead_in(wave: Samples) -> Samples:

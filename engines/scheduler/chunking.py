@@ -7,7 +7,7 @@ grow, because each window recomputes its left context and larger windows waste l
 
 from dataclasses import dataclass
 
-from engines.rates import LOOKAHEAD_TOKENS
+from engines.rates import LOOKAHEAD_TOKENS, MAX_LOOKAHEAD_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class ChunkSchedule:
 
     def __post_init__(self) -> None:
         # A window goes out with a later token known, so that the last one of a segment is not empty.
-        assert self.lookahead_tokens >= 1, "without lookahead a segment's end would come without audio"
+        in_range = 1 <= self.lookahead_tokens <= MAX_LOOKAHEAD_TOKENS
+        assert in_range, f"lookahead is 1 to {MAX_LOOKAHEAD_TOKENS} tokens, not {self.lookahead_tokens}"
 
     def wanted(self, window_index: int) -> int:
         return self.new_tokens[min(window_index, len(self.new_tokens) - 1)]

@@ -91,6 +91,11 @@ class Scheduler:
     """Holds every utterance; plans the most urgent step and fills it with compatible rows."""
 
     def __init__(self, limits: Limits, schedule: ChunkSchedule, policy: DeadlinePolicy) -> None:
+        longest = max(schedule.new_tokens) + schedule.lookahead_tokens
+        fits = limits.max_unspoken_tokens >= longest
+        assert fits, (
+            f"a token lane stops at {limits.max_unspoken_tokens}, short of the {longest} tokens of a window"
+        )
         self._limits = limits
         self._schedule = schedule
         self._policy = policy

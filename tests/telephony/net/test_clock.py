@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.net.clock import LatenessHistogram, Slot, Ticker, TickSchedule
+from telephony.net.clock import SOON_PHASES, LatenessHistogram, Slot, Ticker, TickSchedule
 from tests.fakes.clock import FakeClock
 
 MS = 1_000_000
@@ -242,3 +242,23 @@ async def test_on_a_real_loop_ticks_stay_on_the_grid_however_busy_the_machine() 
     steps_ns = [b - a for a, b in pairwise(call.deadlines_ns)]
     assert min(steps_ns) >= PTIME_NS
     assert all(step_ns % PTIME_NS == 0 for step_ns in steps_ns)
+
+
+def test_one_in_a_hurry_joins_one_of_the_next_few_phases(clock: FakeClock, ticker: Ticker) -> None:
+    for _ in range(15):
+        clock.advance(7 * MS + 300_000)
+        call, asked_ns = Ticked(), clock.now_ns()
+        ticker.subscribe(call, soon=True)
+        clock.advance(PTIME_NS)
+        assert 0 < call.deadlines_ns[0] - asked_ns <= SOON_PHASES * MS
+
+
+def test_those_in_a_hurry_together_are_spread_over_the_next_few_phases(
+    clock: FakeClock, ticker: Ticker
+) -> None:
+    calls = [Ticked() for _ in range(2 * SOON_PHASES)]
+    for call in calls:
+        ticker.subscribe(call, soon=True)
+    clock.advance(PTIME_NS)
+    instants = [call.deadlines_ns[0] for call in calls]
+    assert sorted(instants) == sorted(2 * [min(instants) + n * MS for n in range(SOON_PHASES)])

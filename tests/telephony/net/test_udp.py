@@ -184,6 +184,24 @@ async def test_quiet_calls_send_between_talkspurts_nothing(
         assert [packet.payload for packet in phone.packets()] == [SPEECH]
 
 
+async def test_a_quiet_start_sends_nothing_before_speech_and_the_first_frame_within_the_next_instants(
+    phone: Phone, clock: FakeClock, ticker: Ticker
+) -> None:
+    async with calling(ticker, phone.address, CallOptions(local_host="127.0.0.1", quiet_start=True)) as call:
+        clock.advance(5 * PTIME_NS + 700_000)
+        call.push([])
+        clock.advance(PTIME_NS)
+        assert phone.packets() == []
+        call.push([SPEECH])
+        call.finish()
+        clock.advance(4_000_000)
+        (first,) = phone.packets()
+        assert first.payload == SPEECH
+        assert first.marker
+        clock.advance(PTIME_NS)
+        assert [packet.payload for packet in phone.packets()] == [TELEPHONE.silence]
+
+
 async def test_a_peer_that_is_not_there_is_counted_and_never_fatal(clock: FakeClock, ticker: Ticker) -> None:
     phone = Phone()
     phone.close()
