@@ -163,7 +163,7 @@ def test_no_burst_puts_a_sample_over_the_ceiling(
     assert np.abs(levelled(Leveller(nominal_dbov), [audio])).max() <= CEILING
 
 
-@pytest.mark.parametrize("at_samples", [0, 119, 120, 121, 239, 599])
+@pytest.mark.parametrize("at_samples", [0, 239, 240, 241, 479, 599])
 def test_a_single_full_scale_sample_anywhere_stays_under_the_ceiling(at_samples: int) -> None:
     audio = np.zeros(600, np.float32)
     audio[at_samples] = -4
@@ -177,7 +177,7 @@ def test_the_limiter_turns_down_along_a_ramp_before_the_burst() -> None:
     out = levelled(Leveller(nominal_dbov=-23), [audio])
     gains = out / audio
     ramp = gains[BLOCK_SAMPLES : 2 * BLOCK_SAMPLES]
-    assert gains[:BLOCK_SAMPLES] == pytest.approx(1, abs=0.01)
+    assert gains[:BLOCK_SAMPLES] == pytest.approx(1, abs=0.02)
     assert np.diff(ramp).max() < 0
     assert np.abs(np.diff(gains)).max() < 0.01
     assert out[2 * BLOCK_SAMPLES :] == pytest.approx(CEILING, rel=1e-3)
@@ -202,7 +202,7 @@ def test_one_block_is_held_and_flush_brings_it() -> None:
     leveller = Leveller()
     audio = np.ones(BLOCK_SAMPLES, np.float32)
     assert leveller.push(audio) == []
-    assert [len(each) for each in leveller.push(audio)] == [120]
+    assert [len(each) for each in leveller.push(audio)] == [BLOCK_SAMPLES]
     assert [len(each) for each in leveller.push(audio[:50])] == []
     assert [len(each) for each in leveller.flush()] == [120, 50]
     assert leveller.flush() == []
