@@ -3,9 +3,8 @@
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.10 python3 2>/dev/null))
 VENV   := .venv
 BIN    := $(VENV)/bin
-PACKAGES := engines telephony server benchmarks tests
 
-.PHONY: run test check unit bench peers clean gpu-check
+.PHONY: run test check unit bench peers clean
 
 run: $(VENV)/.run ## Set up and start the server with the embedded default voice
 	$(BIN)/talkspurt serve $(ARGS)
@@ -22,9 +21,6 @@ unit: $(VENV)/.dev ## The tests alone; ARGS go to pytest
 
 bench: $(VENV)/.run ## Measure this machine's phone line; ARGS go to `talkspurt bench line`
 	$(BIN)/talkspurt bench line $(ARGS)
-
-gpu-check: $(VENV)/.dev ## Checks that wait for a GPU
-	@echo "gpu-check: nothing waits for a GPU yet: the neural backends are not built"
 
 peers: ## Programs that the tests talk to, from Debian, when we may install them
 	@sh .ci/peers

@@ -7,7 +7,7 @@ slot serves one phase, and a call keeps its phase, so its packets are one ptime 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,8 @@ from telephony.format import PTIME_MS
 logger = logging.getLogger(__name__)
 
 PHASES = 20
+SOON_PHASES = 3
+"""Among how many phases one in a hurry chooses: little wait, and still some spread."""
 CATCH_UP_TICKS = 5
 LATE_NS = 5_000_000
 """A tick later than this is counted as late: a quarter of the usual ptime."""
@@ -103,6 +105,11 @@ class TickSchedule:
                 return self._start_ns + k * self._slot_ns
         return None
 
+    def phases_after(self, now_ns: int, count: int) -> Sequence[int]:
+        """Phases of the next `count` slots to come, soonest first."""
+        first = max(self._next, (now_ns - self._start_ns) // self._slot_ns + 1)
+        return [k % self.phases for k in range(first, first + count)]
+
     def pass_empty(self, now_ns: int, occupied: Callable[[int], bool]) -> None:
         """Pass over due slots that nobody waits for, so that a newcomer gets no instant of the past."""
         last = (now_ns - self._start_ns) // self._slot_ns
@@ -181,11 +188,18 @@ class Ticker:
         self._lateness = LatenessHistogram()
         self._wakes = self._ticks = self._late_ticks = self._failures = 0
 
-    def subscribe(self, subscriber: TickSubscriber) -> None:
-        """Tick it from its phase's next instant on. It joins the phase with the fewest members."""
+    def subscribe(self, subscriber: TickSubscriber, *, soon: bool = False) -> None:
+        """Tick it from its phase's next instant on. It joins the phase with the fewest members.
+
+        With `soon`, of the next few phases: for one who has something to say now, and whose wait for a
+        distant phase would be heard.
+        """
         assert subscriber not in self._phase_of, "subscribed twice"
-        self._schedule.pass_empty(self._clock.now_ns(), self._occupied)
-        phase = min(range(len(self._members)), key=lambda each: len(self._members[each]))
+        now_ns = self._clock.now_ns()
+        self._schedule.pass_empty(now_ns, self._occupied)
+        every = range(self._schedule.phases)
+        phases = self._schedule.phases_after(now_ns, SOON_PHASES) if soon else every
+        phase = min(phases, key=lambda each: len(self._members[each]))
         self._phase_of[subscriber] = phase
         self._members[phase] += (subscriber,)
         self._arm()

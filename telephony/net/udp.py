@@ -38,6 +38,9 @@ class CallOptions:
     latch: bool = False
     """Send to wherever the first valid RTP packet comes from: for peers behind NAT. Whoever sends first is
     believed, so leave it off where the address of the peer is known."""
+    quiet_start: bool = False
+    """Send nothing until there is something to say: the first frame then goes out at once, where a call that
+    sends comfort silence from the start must wait for its next instant."""
     local_host: str | None = None
     """Address to bind; all interfaces by default."""
     ports: range = RTP_PORTS
@@ -96,7 +99,7 @@ class RtpCall:
         playout = Playout(audio_format, options.prebuffer_frames, options.capacity_frames)
         call = cls(ticker, playout, sender, rtp, control, on_event)
         try:
-            call._start(address, latch=options.latch)
+            call._start(address, latch=options.latch, quiet=options.quiet_start)
         except BaseException:
             call._hang_up()
             raise
@@ -124,7 +127,7 @@ class RtpCall:
         self._period_ns = playout.format.ptime_ms * _NS_PER_MS
         self._expected_ns = _NEVER_NS
         self._drained: asyncio.Future[None] | None = None
-        self._closed = False
+        self._joined = self._closed = False
         self._dropped = self._refused = self._failed = self._skipped = self._malformed = 0
 
     def __repr__(self) -> str:
@@ -174,14 +177,18 @@ class RtpCall:
     def push(self, payloads: Iterable[bytes], utterance_id: str = "") -> None:
         """See Playout.push: PlayoutFull beyond `room_frames`, IllegalMove once closed."""
         self.playout.push(payloads, utterance_id)
+        if self.playout.lead_frames:
+            self._join()
 
     def mark(self, name: str) -> None:
         """See Playout.mark."""
         self.playout.mark(name)
+        self._join()
 
     def finish(self, utterance_id: str = "") -> None:
         """See Playout.finish."""
         self.playout.finish(utterance_id)
+        self._join()
 
     def clear(self) -> Cleared:
         """See Playout.clear. What has been sent is beyond recall: the peer's jitter buffer still plays."""
@@ -262,14 +269,22 @@ class RtpCall:
         if self._drained and not self._drained.done() and self.playout.state is PlayoutState.IDLE:
             self._drained.set_result(None)
 
-    def _start(self, remote: Address, *, latch: bool) -> None:
+    def _start(self, remote: Address, *, latch: bool, quiet: bool) -> None:
         self._aim(remote)
         if latch:
             self._send = self._send_unlatched
             self._loop.add_reader(self._rtp, self._read_rtp)
         else:
             self._settle()
-        self._ticker.subscribe(self)
+        if not quiet:
+            self._joined = True
+            self._ticker.subscribe(self)
+
+    def _join(self) -> None:
+        """Begin to send, if the call has been quiet so far."""
+        if not self._joined:
+            self._joined = True
+            self._ticker.subscribe(self, soon=True)
 
     def _aim(self, remote: Address) -> None:
         self._remote = remote

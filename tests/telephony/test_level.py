@@ -204,7 +204,7 @@ def test_one_block_is_held_and_flush_brings_it() -> None:
     assert leveller.push(audio) == []
     assert [len(each) for each in leveller.push(audio)] == [BLOCK_SAMPLES]
     assert [len(each) for each in leveller.push(audio[:50])] == []
-    assert [len(each) for each in leveller.flush()] == [120, 50]
+    assert [len(each) for each in leveller.flush()] == [BLOCK_SAMPLES, 50]
     assert leveller.flush() == []
 
 
