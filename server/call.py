@@ -1,13 +1,14 @@
 """One call: text in, its utterances spoken in order down one line."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from engines import EngineError, FinishReason, SpeechEngine, SpeechRequest
+from engines import EngineError, FinishReason, Speech, SpeechEngine, SpeechRequest
 from server.line import Line
 from server.messages import Cleared, Error, MarkReached, ServerMessage, UtteranceEnded, UtteranceStarted
 from server.metrics import Metrics, UtteranceMeter
@@ -57,8 +58,8 @@ class CallSetup:
 class Call:
     """Speaks on one line and tells ``notify`` what happens. Lives on one event loop.
 
-    At most one utterance is with the engine at a time; those behind it wait as text, so a call never
-    takes more than its place. Leave it by :meth:`close`.
+    One utterance is with the engine at a time, beside at most one cancelled that it has not let go; those
+    behind it wait as text. Leave it by :meth:`close`.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Call:
         self._quiet = asyncio.Event()
         self._quiet.set()
         self._pump: asyncio.Task[None] | None = None
+        self._leaving: list[Speech] = []  # the one with the engine, and those it has not let go
         self._draining = self._closed = False
         self._underrun_frames = 0
         self._waiting_marks = 0
@@ -161,10 +163,14 @@ class Call:
         log.info("call cleared", extra={"call_id": self.setup.call_id, "played_ms": cleared.played_ms})
         return cleared
 
-    async def drain(self) -> None:
-        """Take the text so far as complete, and return once all of it has been played."""
+    def finish(self) -> None:
+        """Take the text so far as complete: no more follows."""
         self._draining = True
         self.flush()
+
+    async def drain(self) -> None:
+        """Finish, and return once all of it has been played."""
+        self.finish()
         await self._quiet.wait()
 
     async def close(self) -> None:
@@ -196,7 +202,7 @@ class Call:
 
     def _on_started(self, utterance: CallUtterance) -> None:
         meter = utterance.meter
-        if meter is None:  # it failed before the engine took it
+        if meter is None or not meter.heard:  # nothing to speak, or it failed before its first audio
             return
         meter.handed_on()
         extra = {"call_id": self.setup.call_id, "ttfa_ms": round(meter.ttfa_ms, 1)}
@@ -256,8 +262,10 @@ class Call:
         self._line.finish(utterance.line_id)
 
     async def _synthesize(self, utterance: CallUtterance, line: Line) -> None:
+        await self._let_go()
         opened_ns = time.monotonic_ns()
         async with self._engine.open(self.setup.request) as speech:
+            self._leaving.append(speech)
             meter = UtteranceMeter(self._metrics, self.setup.protocol, utterance.asked_ns, opened_ns)
             utterance.begin(speech, meter)
             try:
@@ -268,6 +276,18 @@ class Call:
                     await line.room()
             finally:
                 meter.ended(speech.finish_reason)
+
+    async def _let_go(self) -> None:
+        """One cancelled while a step runs stays with the engine until that step is done.
+
+        The next one need not wait for that, but for those before it: or a caller who clears again and
+        again would fill the engine.
+        """
+        self._leaving = [each for each in self._leaving if each.finish_reason is None]
+        for speech in self._leaving[:-1]:
+            with contextlib.suppress(EngineError):
+                async for _ in speech:
+                    pass
 
     def _hand_on(self, utterance: CallUtterance, payloads: list[bytes]) -> None:
         assert self._line is not None, "the call has started"

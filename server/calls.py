@@ -2,7 +2,9 @@
 
 import asyncio
 import ipaddress
+import re
 import secrets
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +15,10 @@ from engines import SpeechRequest
 from engines.errors import InvalidRequest
 from server.admission import Place, Refusal
 from server.call import Call, CallRefused, CallSetup
+from server.config import MOST_TEXT_CHARS
 from server.errors import ApiError
 from server.line import RtpLine
-from server.messages import Cleared, ServerMessage, UtteranceStarted
+from server.messages import Cleared, Error, ServerMessage, UtteranceStarted
 from server.services import Services
 from telephony.format import AudioFormat, Encoding
 from telephony.net.udp import CallOptions, RtpCall
@@ -28,7 +31,7 @@ class CallBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     to: str = Field(description="rtp:HOST:PORT", max_length=300)
-    text: str = ""
+    text: str = Field("", max_length=MOST_TEXT_CHARS)
     voice: str = "default"
     encoding: str = "mulaw"
     seed: int = Field(0, ge=0, lt=2**32)
@@ -37,20 +40,22 @@ class CallBody(BaseModel):
 
 class TextBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    text: str = Field(min_length=1)
+    text: str = Field(min_length=1, max_length=MOST_TEXT_CHARS)
+
+
+_RTP_TARGET = re.compile(r"rtp:(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([\w.-]+)):([0-9]{1,5})")
 
 
 def parse_rtp_target(to: str) -> tuple[str, int]:
     """``rtp:HOST:PORT`` (an IPv6 host in brackets). Raises InvalidRequest."""
-    scheme, _, rest = to.partition(":")
-    host, _, port = rest.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if scheme != "rtp" or not host or not port.isascii() or not port.isdigit():
+    target = _RTP_TARGET.fullmatch(to)
+    if target is None:
         raise InvalidRequest("to", to, "is not rtp:HOST:PORT")
+    host, port = target[1] or target[2], int(target[3])
     # RTCP goes to the next port, so the last one cannot be RTP's.
-    if not 1 <= int(port) <= 65_534:
+    if not 1 <= port <= 65_534:
         raise InvalidRequest("to", to, "has a port outside 1 to 65534")
-    return host, int(port)
+    return host, port
 
 
 @dataclass(slots=True)
@@ -96,6 +101,10 @@ class RtpCalls:
             raise ApiError.refused(place)
         try:
             record = await self._open(body, remote, audio_format)
+        except OSError as error:  # no free port, no route
+            place.leave()
+            message = f"to: {body.to!r} cannot be sent to: {error.strerror or error}"
+            raise ApiError(503, message, code="unreachable", param="to", retry_after_s=1) from None
         except BaseException:
             place.leave()
             raise
@@ -149,12 +158,15 @@ class RtpCalls:
         def notify(message: ServerMessage) -> None:
             if isinstance(message, UtteranceStarted) and not first:
                 first.append(message)
+            if isinstance(message, Error) and message.fatal:
+                self.hang_up(setup.call_id)
 
         encoder = services.line_encoder(audio_format, body.voice)
         call = Call(setup, services.engine, encoder, services.metrics, notify)
         if body.text:
             _say(call, body.text)
-        options = CallOptions(local_host=services.config.rtp_host)
+        # With something to say, the first packet says it; without, comfort silence holds the line open.
+        options = CallOptions(local_host=str(services.config.rtp_host), quiet_start=bool(body.text))
         wire = await RtpCall.open(services.ticker, remote, audio_format, options, on_event=call.on_line_event)
         call.start(RtpLine(wire))
         return RtpRecord(call, wire, first)
@@ -163,11 +175,15 @@ class RtpCalls:
         """Resolve once and check what was resolved, so that a name cannot change its mind."""
         host, port = parse_rtp_target(to)
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port)
-        except OSError:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except (OSError, ValueError):  # ValueError: not even the form of a name
             raise InvalidRequest("to", to, "names a host that does not resolve") from None
-        address = ipaddress.ip_address(found[0][4][0])
-        if not any(address in network for network in self._services.config.rtp_allow):
+        config = self._services.config
+        addresses = [ipaddress.ip_address(each[4][0]) for each in found]
+        address = next((each for each in addresses if each.version == config.rtp_host.version), None)
+        if address is None:
+            raise InvalidRequest("to", to, f"has no IPv{config.rtp_host.version} address, as rtp_host is")
+        if not any(address in network for network in config.rtp_allow):
             message = f"to: {to!r} is not in a network that rtp_allow names"
             raise ApiError(403, message, code="forbidden", param="to")
         return str(address), port
@@ -181,8 +197,8 @@ class RtpCalls:
             await record.call.drain()
         finally:
             del self._services.calls[call_id], self._records[call_id]
-            place.leave()
-            await record.call.close()
+            with place:  # held until the sockets are closed
+                await record.call.close()
 
 
 def sdp_of(wire: RtpCall, audio_format: AudioFormat) -> str:

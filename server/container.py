@@ -26,7 +26,7 @@ COMPRESSED = {
     "flac": ("flac", "flac", None, "audio/flac"),
 }
 
-# A body cannot be sought in, so mp3 gets no table of contents; an Ogg page goes out each 100 ms, not each second.
+# A body cannot be sought in, so mp3 gets no table of contents. An Ogg page goes out each 100 ms, not 1 s.
 _MUXER_OPTIONS = {"mp3": {"write_xing": "0"}, "opus": {"page_duration": "100000"}}
 
 

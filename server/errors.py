@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 
 from engines.errors import EngineClosed, EngineFull, InvalidRequest
 from server.admission import Refusal
+from server.shown import show_key, show_value
 from telephony.errors import TelephonyError, UnsupportedFormat
 
 
@@ -81,15 +82,17 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        return ApiError(error.status_code, str(error.detail), code="http_error").response
+        response = ApiError(error.status_code, str(error.detail), code="http_error").response
+        response.headers.update(error.headers or {})  # Allow, of a 405
+        return response
 
 
 def _of_validation(error: RequestValidationError) -> ApiError:
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part != "body")
     if first["type"] == "json_invalid":
         return ApiError(400, f"the body is not JSON: {first['ctx']['error']}", code="malformed_json")
-    shown = repr(first.get("input"))
-    shown = shown if len(shown) <= 80 else shown[:77] + "..."
-    message = f"{field}: {shown}: {first['msg'].lower()}" if field else f"the body: {first['msg'].lower()}"
+    # The body's own key: what lies below it is named by branches of our types, which no client knows.
+    field = show_key(str(first["loc"][1])) if len(first["loc"]) > 1 else ""
+    reason = first["msg"].lower()
+    message = f"{field}: {show_value(first.get('input'))}: {reason}" if field else f"the body: {reason}"
     return ApiError(400, message, code="invalid_value", param=field or None)

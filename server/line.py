@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from telephony.format import AudioFormat
@@ -13,12 +14,14 @@ from telephony.playout import (
     MarkPlayed,
     Playout,
     PlayoutEvent,
+    PlayoutState,
     UtteranceEnded,
     UtteranceStarted,
 )
 
-MAX_LEAD_MS = 2_000
-"""Frames queued ahead of a paced line at most: barge-in throws them away, so more is waste."""
+MAX_LEAD_MS = 500
+"""What a paced line holds before it is left alone. Little, for barge-in throws it away, and so that calls are
+encoded as they play: a burst of encoding for one would delay the first audio of another."""
 
 
 class Line(Protocol):
@@ -76,7 +79,9 @@ class PacedLine:
         self._sink = sink
         self._notify = notify
         self._silence = silence
-        ticker.subscribe(self)
+        self._ticking = silence
+        if silence:
+            ticker.subscribe(self)
 
     @property
     def underrun_frames(self) -> int:
@@ -84,17 +89,27 @@ class PacedLine:
 
     def push(self, payloads: Sequence[bytes], utterance_id: str) -> None:
         self._playout.push(payloads, utterance_id)
+        if self._playout.lead_frames:
+            self._join()
 
     def mark(self, name: str) -> None:
         self._playout.mark(name)
+        self._join()
 
     def finish(self, utterance_id: str) -> None:
         self._playout.finish(utterance_id)
+        self._join()
 
     def clear(self) -> Cleared:
-        # What the connection has not taken yet was ticked but not heard: a stale frame is dropped too.
-        self._sink.drop_audio()
-        return self._playout.clear()
+        # Frames that the connection has not taken were ticked but never left: they were not played.
+        unsent_frames = self._sink.drop_audio()
+        cleared = self._playout.clear()
+        played_frames = max(0, cleared.played_frames - unsent_frames)
+        played_ms = played_frames * self._playout.format.ptime_ms
+        dropped_frames = cleared.dropped_frames + unsent_frames
+        return replace(
+            cleared, played_frames=played_frames, played_ms=played_ms, dropped_frames=dropped_frames
+        )
 
     async def room(self) -> None:
         await wait_for_lead(lambda: self._playout.lead_frames, self._playout.format.ptime_ms)
@@ -110,9 +125,21 @@ class PacedLine:
             self._sink.send_frames(tick.payload, 1)
         for event in following:
             self._notify(event)
+        if not self._silence and self._playout.state is PlayoutState.IDLE:
+            self._leave()
+
+    def _join(self) -> None:
+        """A line silent between utterances takes the next instant there is, not one of a fixed grid."""
+        if not self._ticking:
+            self._ticking = True
+            self._ticker.subscribe(self, soon=True)
+
+    def _leave(self) -> None:
+        self._ticking = False
+        self._ticker.unsubscribe(self)
 
     async def close(self) -> None:
-        self._ticker.unsubscribe(self)
+        self._leave()
         self._playout.close()
 
 

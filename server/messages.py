@@ -1,9 +1,14 @@
 """Wire format of our WebSocket: each message is a value; PROTOCOL.md is its page."""
 
-import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from server.shown import show_key, show_value
+
+_MAX_PLAYED_MS = 86_400_000
+"""A day: no utterance lasts as long, and no arithmetic overflows."""
 
 
 class _Message(BaseModel):
@@ -12,13 +17,13 @@ class _Message(BaseModel):
 
 class Start(_Message):
     type: Literal["start"] = "start"
-    voice: str = Field("default", max_length=200)
-    encoding: str = Field("mulaw", max_length=20)
+    voice: str = Field(default="default", max_length=200)
+    encoding: str = Field(default="mulaw", max_length=20)
     sample_rate: int | None = None
     pacing: Literal["realtime", "fast"] = "realtime"
     transport: Literal["binary", "base64"] = "binary"
     silence: bool = False
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0, lt=2**32)
 
 
 class Text(_Message):
@@ -37,8 +42,8 @@ class Mark(_Message):
 
 class Clear(_Message):
     type: Literal["clear"] = "clear"
-    utterance: int | None = Field(None, ge=1)
-    played_ms: float | None = Field(None, ge=0)
+    utterance: int | None = Field(default=None, ge=1, lt=2**53)
+    played_ms: float | None = Field(default=None, ge=0, le=_MAX_PLAYED_MS)
 
 
 class Close(_Message):
@@ -62,30 +67,25 @@ class MessageError(ValueError):
 def parse_message(raw: str) -> ClientMessage:
     """Raises MessageError, and nothing else, for whatever a client may send."""
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise MessageError("", "the message is not JSON") from None
-    if not isinstance(value, dict):
-        raise MessageError("", "the message is not a JSON object")
-    try:
-        return _CLIENT.validate_python(value)
+        # Read as JSON here and not by json.loads, which lets half a surrogate pair through.
+        return _CLIENT.validate_json(raw)
     except ValidationError as error:
-        raise _first_error(value, error) from None
+        raise _refusal(error.errors()[0]) from None
 
 
-def _first_error(value: dict[str, Any], error: ValidationError) -> MessageError:
-    first = error.errors()[0]
-    if first["type"].startswith("union_tag"):
-        return MessageError("type", f"type: {_shown(value.get('type'))} is unknown; use {_TYPES}")
-    field = ".".join(str(part) for part in first["loc"][1:])  # loc[0] is the message's type
-    if first["type"] == "extra_forbidden":
-        return MessageError(field, f"{field}: is not a key of {value['type']!r}")
-    return MessageError(field, f"{field}: {_shown(value.get(field))}: {first['msg'].lower()}")
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
+def _refusal(first: ErrorDetails) -> MessageError:
+    kind, value = first["type"], first["input"]
+    if kind == "json_invalid":
+        return MessageError("", "the message is not JSON")
+    if kind.startswith("union_tag"):
+        return MessageError("type", f"type: {show_value(value.get('type'))} is unknown; use {_TYPES}")
+    if len(first["loc"]) < 2:
+        return MessageError("", "the message is not a JSON object")
+    message_type, key = first["loc"][:2]
+    field = show_key(str(key))
+    if kind == "extra_forbidden":
+        return MessageError(field, f"{field}: is not a key of {message_type!r}")
+    return MessageError(field, f"{field}: {show_value(value)}: {first['msg'].lower()}")
 
 
 class Ready(_Message):

@@ -90,6 +90,8 @@ class UtteranceMeter:
 
     def chunk(self, chunk: AudioChunk) -> None:
         """A chunk has come from the engine."""
+        if not len(chunk.samples):  # the end of a segment that had nothing more to say
+            return
         now_ns = time.monotonic_ns()
         if self._last_ns:
             self._metrics.inter_chunk_seconds.observe((now_ns - self._last_ns) / NS_PER_SECOND)
@@ -99,6 +101,11 @@ class UtteranceMeter:
         self._last_ns = now_ns
         self._samples_s += chunk.duration_s
         self._metrics.audio_seconds_total.inc(chunk.duration_s)
+
+    @property
+    def heard(self) -> bool:
+        """Whether any audio has come."""
+        return self._last_ns != 0
 
     def handed_on(self) -> None:
         """Its first audio has gone to the line or the connection."""

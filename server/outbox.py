@@ -36,6 +36,7 @@ class Outbox:
         self._room.set()
         self._overflowed = False
         self._closing = False
+        self._stuck = False
 
     def put(self, message: Outgoing) -> None:
         """Never blocks. Past the bound the whole outbox is given up: run raises SlowReader."""
@@ -51,6 +52,7 @@ class Outbox:
         """Forget audio not yet sent; control stays in its order. Returns the frames dropped."""
         dropped = sum(message.frames for message in self._waiting)
         self._waiting = deque(message for message in self._waiting if not message.frames)
+        self._note_room()
         return dropped
 
     async def room(self) -> None:
@@ -75,9 +77,24 @@ class Outbox:
             await self._changed.wait()
 
     async def _send_one(self, message: Outgoing) -> None:
+        # A timer, not wait_for: that would cost a task a frame.
+        sending = asyncio.current_task()
+        assert sending is not None, "run is a task"
+        timer = asyncio.get_running_loop().call_later(self._timeout_s, self._give_up, sending)
         try:
-            await asyncio.wait_for(self._send(message.body), self._timeout_s)
-        except asyncio.TimeoutError:
-            raise SlowReader from None
+            await self._send(message.body)
+        except asyncio.CancelledError:
+            if self._stuck:
+                raise SlowReader from None
+            raise
+        finally:
+            timer.cancel()
+        self._note_room()
+
+    def _note_room(self) -> None:
         if len(self._waiting) <= ROOM_MESSAGES:
             self._room.set()
+
+    def _give_up(self, sending: "asyncio.Task[None]") -> None:
+        self._stuck = True
+        sending.cancel()

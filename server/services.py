@@ -19,8 +19,11 @@ from telephony.net.clock import Ticker
 
 log = logging.getLogger("talkspurt.server")
 
+_UTTERANCES_A_PLACE = 2
+"""Engine places for each of the door's: one cancelled holds its own until the step in flight is done."""
+
 _SPARE_UTTERANCES = 16
-"""Engine places beyond the door's: a cancelled utterance holds its own until the step in flight is done."""
+"""And for those whose calls have ended."""
 
 
 @dataclass(slots=True)
@@ -95,7 +98,7 @@ def open_services(config: ServerConfig) -> Services:
     engine_config = EngineConfig.resolve(
         config.profile,
         backend=config.engine,
-        max_utterances=config.places + _SPARE_UTTERANCES,
+        max_utterances=config.places * _UTTERANCES_A_PLACE + _SPARE_UTTERANCES,
         max_text_chars=config.max_text_chars,
     )
     engine = open_engine(engine_config, metrics.observe_step)
@@ -107,8 +110,10 @@ def open_services(config: ServerConfig) -> Services:
 
 
 def _expose(services: Services) -> None:
-    """Gauges that are read when scraped."""
+    """Gauges that are read when scraped, and refusals from 0 on: a rate is of something that was there."""
     metrics, door, ticker = services.metrics, services.door, services.ticker
+    for reason in door.rejected:
+        metrics.rejected_total.labels(reason)
     metrics.gauge("slots_in_use", "Places taken.", lambda: door.in_use)
     metrics.gauge("slots_total", "Places in all.", lambda: door.places)
     metrics.gauge("queue_depth", "Utterances with the engine.", lambda: services.engine.in_use)

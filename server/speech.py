@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Message, Receive, Scope, Send
@@ -20,6 +20,7 @@ from server.admission import Place, Refusal
 from server.container import COMPRESSED, CompressedContainer, Container, RawContainer
 from server.errors import ApiError
 from server.metrics import UtteranceMeter
+from server.outbox import SlowReader
 from server.services import Services
 from server.tempo import Tempo
 from telephony.format import AudioFormat
@@ -66,7 +67,6 @@ class SpokenRequest:
     """One request under way: its utterance, its container and its place, left together."""
 
     def __init__(self, services: Services, body: SpeechBody, container: Container, place: Place) -> None:
-        self._services = services
         self._body = body
         self._container = container
         self._place = place
@@ -75,12 +75,13 @@ class SpokenRequest:
         request = SpeechRequest(voice=body.voice_name, seed=body.seed)
         self._speech = services.engine.speak(body.input, request)
         self._meter = UtteranceMeter(services.metrics, "http", asked_ns, asked_ns)
+        self._pieces = self._encode()
         self._samples = 0
 
     async def first_bytes(self) -> bytes:
         """Wait for the first audio. Raises ApiError when there is none to come."""
         try:
-            return await anext(self._bytes())
+            return await anext(self._pieces)
         except StopAsyncIteration:
             raise ApiError(
                 400,
@@ -96,7 +97,7 @@ class SpokenRequest:
         self._meter.handed_on()
         wrap = _delta if self._body.stream_format == "sse" else bytes
         yield wrap(first)
-        async for piece in self._bytes():
+        async for piece in self._pieces:
             yield wrap(piece)
         if self._body.stream_format == "sse":
             yield _done(len(self._body.input), self._samples)
@@ -108,8 +109,8 @@ class SpokenRequest:
         self._meter.ended(self._speech.finish_reason)
         self._place.leave()
 
-    async def _bytes(self) -> AsyncIterator[bytes]:
-        """Non-empty pieces of the container."""
+    async def _encode(self) -> AsyncIterator[bytes]:
+        """Non-empty pieces of the container, which ends but once: there is one such iterator a request."""
         async for chunk in self._speech:
             self._meter.chunk(chunk)
             self._samples += len(chunk.samples)
@@ -136,13 +137,16 @@ class TimedResponse(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def timed_send(message: Message) -> None:
-            await asyncio.wait_for(send(message), self._timeout_s)
+            try:
+                await asyncio.wait_for(send(message), self._timeout_s)
+            except asyncio.TimeoutError:
+                raise SlowReader from None
 
         try:
             await super().__call__(scope, receive, timed_send)
-        except asyncio.TimeoutError:
+        except SlowReader:
+            # Not ours to log with a trace. Returned from unfinished, the connection is broken off.
             log.warning("slow reader", extra={"timeout_s": self._timeout_s})
-            raise
         finally:
             self._request.leave()
 
@@ -151,7 +155,7 @@ def speech_routes(services: Services) -> APIRouter:
     router = APIRouter()
 
     @router.post("/v1/audio/speech")
-    async def speech(body: SpeechBody) -> TimedResponse:
+    async def speech(body: SpeechBody, connection: Request) -> TimedResponse:
         container = _open_container(services, body)
         place = services.enter()
         if isinstance(place, Refusal):
@@ -162,7 +166,7 @@ def speech_routes(services: Services) -> APIRouter:
             place.leave()
             raise
         try:
-            first = await request.first_bytes()
+            first = await _unless_gone(connection, asyncio.ensure_future(request.first_bytes()))
         except BaseException:
             request.leave()
             raise
@@ -172,8 +176,29 @@ def speech_routes(services: Services) -> APIRouter:
     return router
 
 
+async def _unless_gone(connection: Request, waiting: "asyncio.Task[bytes]") -> bytes:
+    """What is waited for; raises ApiError as soon as the client no longer does."""
+    leaving = asyncio.ensure_future(_until_gone(connection))
+    try:
+        await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        raise ApiError(499, "the client has left", code="client_left")  # 499: as nginx counts them
+    finally:
+        for each in (waiting, leaving):
+            each.cancel()
+        await asyncio.gather(waiting, leaving, return_exceptions=True)
+
+
+async def _until_gone(connection: Request) -> None:
+    while (await connection.receive())["type"] != "http.disconnect":
+        pass
+
+
 def _open_container(services: Services, body: SpeechBody) -> Container:
-    """Check the voice and the formats together. Raises ApiError, InvalidRequest, UnsupportedFormat."""
+    """Check text, voice and formats together. Raises InvalidRequest, UnsupportedFormat."""
+    if len(body.input) > (limit := services.config.max_text_chars):
+        raise InvalidRequest("input", body.input, f"is longer than {limit} characters")
     services.require_voice(body.voice_name)
     telephone = body.encoding is not None or body.sample_rate is not None
     response_format = body.response_format or ("pcm" if telephone else "mp3")

@@ -37,6 +37,8 @@ from telephony.format import AudioFormat
 # RFC 6455 section 7.4.1; 1013 is registered with IANA as "try again later".
 NORMAL, GOING_AWAY, POLICY, INTERNAL, TRY_AGAIN_LATER = 1000, 1001, 1008, 1011, 1013
 
+_MAX_REASON_BYTES = 123  # RFC 6455 section 5.5: 125 with the code
+
 _CLOSE_TIMEOUT_S = 2.0
 _OUTBOX_MESSAGES = 2_000  # 10 s of frames, four times over
 
@@ -196,6 +198,7 @@ class StreamConnection:
 
     def _obey(self, call: Call, message: ClientMessage) -> None:
         if isinstance(message, Close):
+            call.finish()
             self._closing.set()
         elif isinstance(message, Text):
             call.text(message.text)
@@ -204,8 +207,9 @@ class StreamConnection:
         elif isinstance(message, Mark):
             call.mark(message.name)
         elif isinstance(message, Clear):
-            if call.setup.paced and (message.played_ms is not None or message.utterance is not None):
-                raise MessageError("played_ms", "played_ms: the server knows what it played in realtime")
+            given = [key for key, value in message if key != "type" and value is not None]
+            if call.setup.paced and given:
+                raise MessageError(given[0], f"{given[0]}: the server knows what it played in realtime")
             self.notify(call.clear(message.utterance, message.played_ms))
         else:
             self.notify(Error(code="unexpected", message="the call has started already", field="type"))
@@ -254,7 +258,12 @@ class StreamConnection:
     async def _close(self, code: int, reason: str) -> None:
         if self._socket.application_state is WebSocketState.CONNECTED:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect, asyncio.TimeoutError):
-                await asyncio.wait_for(self._socket.close(code, reason[:120]), _CLOSE_TIMEOUT_S)
+                await asyncio.wait_for(self._socket.close(code, _cut(reason)), _CLOSE_TIMEOUT_S)
+
+
+def _cut(reason: str) -> str:
+    """What of a reason fits into a close frame, in whole characters."""
+    return reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
 
 
 def _json(message: ServerMessage) -> str:

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 
 from engines.contract import Samples
-from engines.rates import SAMPLE_RATE_HZ
+from engines.rates import SAMPLE_RATE_HZ, TOKEN_SAMPLES
+
+_BLOCK_SAMPLES = TOKEN_SAMPLES
+"""Its seams fall where its input is cut, so it is cut alike whatever comes: each chunk is whole tokens."""
+
+_LEAST_SAMPLES = 16
+"""atempo cannot make nothing: at speed 4 a single sample would be an error."""
 
 
 class Tempo:
@@ -29,19 +35,31 @@ class Tempo:
         stretch.link_to(second)
         second.link_to(sink)
         self._graph.configure()
+        self._held: Samples = np.zeros(0, np.float32)
         self._samples = 0
 
     def push(self, samples: Samples) -> Samples:
-        if len(samples):
-            frame: Any = self._av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="flt", layout="mono")
-            frame.sample_rate = SAMPLE_RATE_HZ
-            frame.pts = self._samples
-            self._samples += len(samples)
-            self._graph.push(frame)
-        return self._pull()
+        held: Samples = np.concatenate((self._held, samples))
+        whole_samples = len(held) - len(held) % _BLOCK_SAMPLES
+        self._held = held[whole_samples:].copy()
+        blocks = held[:whole_samples].reshape(-1, _BLOCK_SAMPLES)
+        return _joined([self._stretch(block) for block in blocks])
 
     def flush(self) -> Samples:
+        """What is held and inside. Silence makes up for a rest that would become less than one sample."""
+        pieces: list[Samples] = []
+        if len(self._held):
+            missing_samples = max(0, _LEAST_SAMPLES - len(self._held))
+            pieces.append(self._stretch(np.pad(self._held, (0, missing_samples))))
         self._graph.push(None)
+        return _joined([*pieces, self._pull()])
+
+    def _stretch(self, samples: Samples) -> Samples:
+        frame: Any = self._av.AudioFrame.from_ndarray(samples[np.newaxis, :], format="flt", layout="mono")
+        frame.sample_rate = SAMPLE_RATE_HZ
+        frame.pts = self._samples
+        self._samples += len(samples)
+        self._graph.push(frame)
         return self._pull()
 
     def _pull(self) -> Samples:
@@ -51,7 +69,11 @@ class Tempo:
                 pieces.append(self._graph.pull().to_ndarray()[0])
             except (self._av.error.BlockingIOError, self._av.error.EOFError):
                 break
-        return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+        return _joined(pieces)
+
+
+def _joined(pieces: list[Samples]) -> Samples:
+    return np.concatenate([np.zeros(0, np.float32), *pieces])
 
 
 def _halving(speed: float) -> float:

@@ -4,15 +4,16 @@ import os
 import platform
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from engines.engine import BACKENDS
+from engines import BACKENDS, open_backend
 from engines.errors import BackendUnavailable
+from telephony.net.ports import RTP_PORTS
 
 _PACKAGES = (
     "talkspurt",
@@ -22,7 +23,6 @@ _PACKAGES = (
     "websockets",
     "uvloop",
     "av",
-    "num2words",
     "espeakng-loader",
     "torch",
     "onnxruntime",
@@ -30,7 +30,6 @@ _PACKAGES = (
     "vllm",
 )
 _PROGRAMS = ("ffmpeg", "ffplay", "aplay", "paplay", "tshark", "sipp", "nvidia-smi")
-_RTP_PORTS = (16_384, 32_766)  # telephony.net.ports.RTP_PORTS, its first and last pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Finding:
 def examine(host: str, port: int) -> Iterator[Finding]:
     """Look at this machine. Starts nothing that lasts."""
     yield Finding("machine", "python", None, f"{platform.python_version()} on {platform.platform()}")
-    yield Finding("machine", "processors", None, str(len(os.sched_getaffinity(0))))
+    yield Finding("machine", "processors", None, str(_processors()))
     for package in _PACKAGES:
         yield _package(package)
     for backend in sorted(BACKENDS):
@@ -55,8 +54,13 @@ def examine(host: str, port: int) -> Iterator[Finding]:
         path = shutil.which(program)
         yield Finding("programs", program, None, path or "not installed")
     yield _port("tcp", socket.SOCK_STREAM, host, port)
-    for each in _RTP_PORTS:
+    for each in (RTP_PORTS[0], RTP_PORTS[-1]):
         yield _port("udp", socket.SOCK_DGRAM, host, each)
+
+
+def _processors() -> int | None:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
 
 
 def _package(name: str) -> Finding:
@@ -67,24 +71,24 @@ def _package(name: str) -> Finding:
 
 
 def _engine(name: str) -> Finding:
-    module, opener = BACKENDS[name].split(":")
     try:
-        backend = getattr(import_module(module), opener)()
+        backend = open_backend(name)
     except (BackendUnavailable, ImportError) as error:
         return Finding("engines", name, False, str(error))
     return Finding("engines", name, True, f"voices: {', '.join(backend.voices)}")
 
 
 def _port(kind: str, socket_kind: socket.SocketKind, host: str, port: int) -> Finding:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket_kind) as probe:
-        if socket_kind is socket.SOCK_STREAM:
-            # As the server does: a port in TIME_WAIT is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    name = f"{kind} {host}:{port}"
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket_kind) as probe:
+            if socket_kind is socket.SOCK_STREAM:
+                # As the server does: a port in TIME_WAIT is free.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError as error:
-            return Finding("ports", f"{kind} {host}:{port}", False, error.strerror or str(error))
-    return Finding("ports", f"{kind} {host}:{port}", True, "free")
+    except OSError as error:
+        return Finding("ports", name, False, error.strerror or str(error))
+    return Finding("ports", name, True, "free")
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """Where `talkspurt say` puts its audio: a file, a player, or an RTP stream."""
 
 import asyncio
+import contextlib
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -33,25 +34,36 @@ class Output(Protocol):
 
 
 class FileOutput:
-    """A file: WAVE when its name ends in .wav, bare samples otherwise."""
+    """A file: WAVE when its name ends in .wav, bare samples otherwise. Without audio it is left as it was."""
 
     def __init__(self, path: Path, audio_format: AudioFormat) -> None:
+        self._path = path
         self._format = audio_format
         self._wav = path.suffix.lower() == ".wav"
-        self._file: BinaryIO = path.open("wb")
+        self._file: BinaryIO | None = None
         self._bytes = 0
-        if self._wav:
-            self._file.write(wav_header(audio_format, 0))
 
     async def push(self, payloads: Sequence[bytes]) -> None:
-        self._bytes += sum(len(payload) for payload in payloads)
-        self._file.writelines(payloads)
+        try:
+            file = self._file or self._open()
+            self._bytes += sum(len(payload) for payload in payloads)
+            file.writelines(payloads)
+        except OSError as error:
+            raise click.ClickException(f"--out {self._path}: {error.strerror}") from None
 
     async def close(self) -> None:
+        if self._file is None:
+            return
+        with self._file:
+            if self._wav:
+                self._file.seek(0)
+                self._file.write(wav_header(self._format, self._bytes))
+
+    def _open(self) -> BinaryIO:
+        self._file = self._path.open("wb")
         if self._wav:
-            self._file.seek(0)
-            self._file.write(wav_header(self._format, self._bytes))
-        self._file.close()
+            self._file.write(wav_header(self._format, 0))
+        return self._file
 
 
 class PlayerOutput:
@@ -72,7 +84,8 @@ class PlayerOutput:
 
     async def close(self) -> None:
         assert self._player.stdin is not None, "it was opened with a pipe"
-        self._player.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # it stopped with something unwritten
+            self._player.stdin.close()
         await asyncio.to_thread(self._player.wait)
 
 

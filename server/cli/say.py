@@ -1,6 +1,7 @@
 """`talkspurt say`: speak a text in this process, into a file, a player or an RTP stream."""
 
 import asyncio
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,16 @@ from tqdm import tqdm
 
 from engines import EngineConfig, EngineError, SpeechEngine, SpeechRequest, open_engine
 from engines.config import PROFILES
+from engines.errors import ConfigError, InvalidRequest
 from engines.rates import SAMPLE_RATE_HZ
 from server.cli.output import FileOutput, Output, PlayerOutput, RtpOutput
 from telephony.encoder import LineEncoder
 from telephony.errors import TelephonyError, UnsupportedFormat
 from telephony.format import AudioFormat, Encoding
 from telephony.sdp import describe_sender
+
+_OPTIONS = {"sample_rate": "rate", "encoding": "format", "backend": "engine"}
+"""What a field of the engine or a format is called here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +36,19 @@ def _read_text(text: str | None, file: str | None) -> str:
     if text is not None and file is not None:
         raise click.UsageError("give a text or --file, not both")
     if file is not None:
-        return Path(file).read_text(encoding="utf-8")
+        return _decoded(Path(file).read_bytes(), "--file")
     if text == "-" or (text is None and not sys.stdin.isatty()):
-        return sys.stdin.read()
+        return _decoded(sys.stdin.buffer.read(), "standard input")
     if text is None:
         raise click.UsageError("give a text, --file FILE, or text on standard input")
     return text
+
+
+def _decoded(raw: bytes, origin: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{origin}: not UTF-8 text: {error}") from None
 
 
 def _host_port(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:
@@ -45,7 +57,13 @@ def _host_port(ctx: click.Context, param: click.Parameter, value: str | None) ->
     host, _, port = value.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65_534:
         raise click.BadParameter(f"{value!r} is not HOST:PORT with a port of 1 to 65534")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        # Resolved once: what the SDP tells and where packets go must be one address.
+        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_DGRAM)
+    except (OSError, ValueError):
+        raise click.BadParameter(f"{value!r} names a host that does not resolve") from None
+    return str(found[0][4][0]), int(port)
 
 
 @click.command()
@@ -53,7 +71,9 @@ def _host_port(ctx: click.Context, param: click.Parameter, value: str | None) ->
 @click.option("--file", type=click.Path(exists=True, dir_okay=False), help="Read the text from a file.")
 @click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write a .wav, or bare samples.")
 @click.option("--format", "encoding", type=click.Choice([each.value for each in Encoding]), help="Encoding.")
-@click.option("--rate", type=int, help="Sample rate: 8000, or 8000, 16000, 24000 for pcm16.")
+@click.option(
+    "--rate", type=click.IntRange(min=1), help="Sample rate: 8000, or 8000, 16000, 24000 for pcm16."
+)
 @click.option("--rtp", callback=_host_port, metavar="HOST:PORT", help="Send paced RTP; prints the SDP first.")
 @click.option("--sdp-only", is_flag=True, help="With --rtp: print the SDP and send nothing.")
 @click.option("--play", is_flag=True, help="Play it, where a player is installed.")
@@ -78,6 +98,10 @@ def say(
     """Speak TEXT (or - for standard input)."""
     if [out is not None, rtp is not None, play].count(True) != 1:
         raise click.UsageError("say where: one of --out FILE, --rtp HOST:PORT, --play")
+    if sdp_only and rtp is None:
+        raise click.UsageError("--sdp-only needs --rtp")
+    if play and (encoding is not None or rate is not None):
+        raise click.UsageError("--play takes no --format and no --rate: a player gets what the voice makes")
     try:
         audio_format = _format_for(encoding, rate, rtp is not None, play)
         if rtp is not None:
@@ -86,6 +110,9 @@ def say(
                 return
         spoken = Spoken(_read_text(text, file), SpeechRequest(voice, seed), audio_format)
         asyncio.run(_say(spoken, _config(engine, profile, spoken.text), out, rtp))
+    except (InvalidRequest, ConfigError, UnsupportedFormat) as error:
+        option = _OPTIONS.get(error.field, error.field)
+        raise click.ClickException(f"--{option}: {str(error).removeprefix(f'{error.field}: ')}") from None
     except (EngineError, TelephonyError) as error:
         raise click.ClickException(str(error)) from None
 
@@ -95,7 +122,7 @@ def _format_for(encoding: str | None, rate: int | None, rtp: bool, play: bool) -
         return AudioFormat.of("pcm16", SAMPLE_RATE_HZ)
     if rtp:
         if encoding == Encoding.PCM16.value:
-            raise UnsupportedFormat("format", encoding, "mulaw or alaw over RTP")
+            raise UnsupportedFormat("encoding", encoding, "mulaw or alaw over RTP")
         return AudioFormat.of(encoding or "mulaw", rate)
     if encoding is None:
         return AudioFormat.of("pcm16", SAMPLE_RATE_HZ if rate is None else rate)

@@ -26,6 +26,11 @@ def _options(command: click.Command) -> click.Command:
     return command
 
 
+def _given(value: Any) -> Any:
+    """None for a flag that was not given: click has () for those that may be repeated."""
+    return (list(value) or None) if isinstance(value, tuple) else value
+
+
 @click.command(help="Start the server. Flags win over TALKSPURT_* variables, those over the TOML file.")
 @click.option("--config", type=click.Path(exists=True, dir_okay=False), help="TOML file of settings.")
 def serve(config: str | None, **flags: Any) -> None:
@@ -33,9 +38,7 @@ def serve(config: str | None, **flags: Any) -> None:
     if config is not None:
         os.environ[CONFIG_VARIABLE] = config
     try:
-        settings = load_config(
-            {name: list(v) if isinstance(v, tuple) and v else v or None for name, v in flags.items()}
-        )
+        settings = load_config({name: _given(value) for name, value in flags.items()})
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
     from server.run import run_server  # heavy: only once the settings are known to be good

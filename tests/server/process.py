@@ -1,4 +1,4 @@
-"""`talkspurt serve` as a process of its own, for what only a process has: signals, exit codes, logs, its own loop."""
+"""`talkspurt serve` as a process, for what only a process has: signals, exit codes, logs, its own loop."""
 
 import asyncio
 import contextlib
@@ -76,4 +76,4 @@ async def _greeted_port(process: asyncio.subprocess.Process, log: list[str]) -> 
 async def _read_log(process: asyncio.subprocess.Process, log: list[str]) -> None:
     assert process.stderr is not None, "it was opened with a pipe"
     async for line in process.stderr:
-        log.append(line.decode().rstrip("\n"))
+        log.append(line.decode().rstrip("\n"))  # noqa: PERF401 - read while it grows

@@ -25,8 +25,10 @@ def matches(wanted: Any, got: Any) -> bool:
     if wanted == "*":
         return True
     if isinstance(wanted, dict):
-        return isinstance(got, dict) and wanted.keys() == got.keys() and all(
-            matches(value, got[key]) for key, value in wanted.items()
+        return (
+            isinstance(got, dict)
+            and wanted.keys() == got.keys()
+            and all(matches(value, got[key]) for key, value in wanted.items())
         )
     return bool(wanted == got)
 
