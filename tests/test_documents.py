@@ -19,6 +19,10 @@ def shell_blocks(page: str) -> list[str]:
     return [block for block in blocks if not block.startswith("make ")]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 async def run(block: str, folder: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     process = await asyncio.create_subprocess_exec(
@@ -37,7 +41,7 @@ async def test_the_readme_s_commands_run_and_write_what_they_name(tmp_path: Path
     async with server_process() as running:
         for block in blocks:
             await run(block.replace("http://127.0.0.1:8000", running.url), tmp_path)
-    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    written = contents(tmp_path)
     named = set(re.findall(r"(?:-o|--out|>) ([\w.]+)", "".join(blocks)))
     assert named == written.keys()
     assert written["balance.wav"].startswith(b"RIFF")

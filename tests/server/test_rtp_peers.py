@@ -16,6 +16,7 @@ import pytest
 
 from tests.peers import require_program
 from tests.server.running import running_server
+from tests.server.waiting import until
 
 pytestmark = pytest.mark.peer
 
@@ -72,8 +73,11 @@ async def call_and_wait(client: httpx.AsyncClient, port: int) -> None:
     answer = await client.post("/v1/calls", json=body)
     assert answer.status_code == 201, answer.text
     call_id = answer.json()["call_id"]
-    while (await client.get(f"/v1/calls/{call_id}")).status_code == 200:
-        await asyncio.sleep(0.1)
+
+    async def ended() -> bool:
+        return (await client.get(f"/v1/calls/{call_id}")).status_code == 404
+
+    await until(ended, timeout_s=20)
     await asyncio.sleep(0.3)
 
 

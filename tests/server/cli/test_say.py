@@ -66,12 +66,14 @@ def test_wav_and_raw_in_each_format_last_alike(
 @pytest.mark.parametrize(("encoding", "rate_hz"), [("mulaw", 8_000), ("pcm16", 24_000)])
 def test_the_file_holds_all_that_the_engine_made(encoding: str, rate_hz: int, tmp_path: Path) -> None:
     made = spoken(tmp_path / "a.raw", TEXT, "--format", encoding)
-    audio_format = AudioFormat.of(encoding, rate_hz)
-    assert made == asyncio.run(encoded(LineEncoder(audio_format, level=rate_hz == 8_000)))
+    assert made == asyncio.run(encoded(AudioFormat.of(encoding, rate_hz)))
 
 
-async def encoded(encoder: LineEncoder) -> bytes:
+async def encoded(audio_format: AudioFormat) -> bytes:
+    """A telephone's level for a telephone's rate alone."""
     engine = open_engine(EngineConfig.resolve("throughput", max_utterances=1))
+    nominal_dbov = engine.voices["default"].nominal_dbov
+    encoder = LineEncoder(audio_format, nominal_dbov, level=audio_format.rate_hz == 8_000)
     try:
         async with engine.speak(TEXT) as speech:
             payloads = [payload async for chunk in speech for payload in encoder.push(chunk.samples)]
