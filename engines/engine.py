@@ -24,7 +24,10 @@ from engines.text import Segment, Segmenter, normalize
 
 log = logging.getLogger("talkspurt.engine")
 
-BACKENDS = {"preview": "engines.backends.preview:open_backend"}
+BACKENDS = {
+    "preview": "engines.backends.preview:open_backend",
+    "tone": "engines.backends.tone:open_backend",
+}
 """Name to opener; each module is imported only when its name is chosen."""
 
 NS_PER_MS = 1_000_000

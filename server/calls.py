@@ -1,11 +1,13 @@
 """`/v1/calls`: paced RTP to a given address, and a look at every call under way."""
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import secrets
 import socket
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -169,17 +171,17 @@ class RtpCalls:
         options = CallOptions(local_host=str(services.config.rtp_host), quiet_start=bool(body.text))
         wire = await RtpCall.open(services.ticker, remote, audio_format, options, on_event=call.on_line_event)
         call.start(RtpLine(wire))
+        await asyncio.sleep(0)  # the engine begins now, and works while the answer is written
         return RtpRecord(call, wire, first)
 
     async def _permitted(self, to: str) -> tuple[str, int]:
         """Resolve once and check what was resolved, so that a name cannot change its mind."""
         host, port = parse_rtp_target(to)
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+            addresses = await _resolve(host, port)
         except (OSError, ValueError):  # ValueError: not even the form of a name
             raise InvalidRequest("to", to, "names a host that does not resolve") from None
         config = self._services.config
-        addresses = [ipaddress.ip_address(each[4][0]) for each in found]
         address = next((each for each in addresses if each.version == config.rtp_host.version), None)
         if address is None:
             raise InvalidRequest("to", to, f"has no IPv{config.rtp_host.version} address, as rtp_host is")
@@ -199,6 +201,14 @@ class RtpCalls:
             del self._services.calls[call_id], self._records[call_id]
             with place:  # held until the sockets are closed
                 await record.call.close()
+
+
+async def _resolve(host: str, port: int) -> list[IPv4Address | IPv6Address]:
+    """Every address of a name; a numeric one costs no resolver thread. Raises OSError, ValueError."""
+    with contextlib.suppress(ValueError):
+        return [ipaddress.ip_address(host)]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    return [ipaddress.ip_address(each[4][0]) for each in found]
 
 
 def sdp_of(wire: RtpCall, audio_format: AudioFormat) -> str:

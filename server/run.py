@@ -1,6 +1,7 @@
 """Runs the application under uvicorn; a first signal drains calls, a second one ends them."""
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -74,6 +75,9 @@ class DrainingServer(uvicorn.Server):
         """Once it can speak: three things to try."""
         services: Services = self._app.state.services
         await services.door.opened.wait()
+        # What is loaded by now stays: a full collection need not walk it while calls wait.
+        gc.collect()
+        gc.freeze()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         click.echo(greeting(url, services.engine.backend_name))

@@ -16,7 +16,7 @@ from telephony.format import PTIME_MS
 logger = logging.getLogger(__name__)
 
 PHASES = 20
-SOON_PHASES = 3
+SOON_PHASES = 2
 """Among how many phases one in a hurry chooses: little wait, and still some spread."""
 CATCH_UP_TICKS = 5
 LATE_NS = 5_000_000

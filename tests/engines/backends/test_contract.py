@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from engines.backends import preview
+from engines.backends import preview, tone
 from engines.backends.base import Backend, SynthResult, SynthWindow, TokenRow, TokenStart, TokenStarted
 from engines.contract import DEFAULT_VOICE, Samples
 from engines.errors import BackendUnavailable
@@ -14,7 +14,11 @@ from engines.rates import MAX_LOOKAHEAD_TOKENS, STOP_TOKEN, TOKEN_SAMPLES
 from engines.scheduler.chunking import ChunkSchedule, ready_window
 from tests.fakes.backend import fake_backend
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"fake": fake_backend, "preview": preview.open_backend}
+BACKENDS: dict[str, Callable[[], Backend]] = {
+    "fake": fake_backend,
+    "preview": preview.open_backend,
+    "tone": tone.open_backend,
+}
 
 TEXTS = ("Good morning.", "Your parcel is on its way to you.", "No.", "Is there anything else I can do?")
 

@@ -49,7 +49,8 @@ def test_an_engine_that_cannot_run_is_told_why(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_it_fails_when_no_engine_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKENDS, "preview", f"{__name__}:unavailable")
+    for name in BACKENDS:
+        monkeypatch.setitem(BACKENDS, name, f"{__name__}:unavailable")
     assert run().exit_code == 1
 
 
