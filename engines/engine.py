@@ -76,15 +76,20 @@ class SpeechEngine:
     def alive(self) -> bool:
         return not self._closed
 
+    def require_voice(self, name: str) -> Voice:
+        """Raises InvalidRequest naming the voices there are."""
+        voice = self.voices.get(name)
+        if voice is None:
+            known = ", ".join(sorted(self.voices))
+            raise InvalidRequest("voice", name, f"is unknown; known are {known}")
+        return voice
+
     def open(self, request: SpeechRequest) -> "Speech":
         """Begin an utterance on the running asyncio loop; its text follows by push.
 
         Raises InvalidRequest (unknown voice), EngineFull (nothing was queued), EngineClosed.
         """
-        voice = self.voices.get(request.voice)
-        if voice is None:
-            known = ", ".join(sorted(self.voices))
-            raise InvalidRequest("voice", request.voice, f"is unknown; known are {known}")
+        voice = self.require_voice(request.voice)
         stream = ChunkStream(asyncio.get_running_loop())
         with self._lock:
             if self._closed:

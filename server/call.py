@@ -114,7 +114,7 @@ class Call:
         if self._draining:
             raise CallRefused("unexpected", "text", "the call is closing")
         current = self._open_utterance()
-        held = len(current.spoken.text) if current else 0
+        held = current.spoken.chars if current else 0
         if held + len(delta) > self.setup.max_text_chars:
             limit = self.setup.max_text_chars
             message = f"{held + len(delta)} characters are more than the limit of {limit}"

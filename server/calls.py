@@ -96,7 +96,7 @@ class RtpCalls:
         audio_format = AudioFormat.of(body.encoding)
         if audio_format.encoding is Encoding.PCM16:
             raise InvalidRequest("encoding", body.encoding, "is not sent over RTP; use mulaw or alaw")
-        self._services.require_voice(body.voice)
+        self._services.engine.require_voice(body.voice)
         remote = await self._permitted(body.to)
         place = self._services.enter()
         if isinstance(place, Refusal):

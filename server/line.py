@@ -6,7 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from engines import SpeechEngine
+from engines.rates import SAMPLE_RATE_HZ
+from telephony.encoder import LineEncoder
 from telephony.format import AudioFormat
+from telephony.level import TARGET_DBOV
 from telephony.net.clock import Ticker
 from telephony.net.udp import RtpCall
 from telephony.playout import (
@@ -43,6 +47,19 @@ class Line(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def open_encoder(
+    engine: SpeechEngine, audio_format: AudioFormat, voice: str, target_dbov: float = TARGET_DBOV
+) -> LineEncoder:
+    """A telephone line gets a telephone's level; wideband audio goes out as the voice made it.
+
+    Raises InvalidRequest for an unknown voice.
+    """
+    nominal_dbov = engine.require_voice(voice).nominal_dbov
+    if audio_format.rate_hz == SAMPLE_RATE_HZ:
+        return LineEncoder(audio_format, level=False)
+    return LineEncoder(audio_format, nominal_dbov, target_dbov)
 
 
 async def wait_for_lead(lead_frames: Callable[[], int], ptime_ms: int) -> None:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engines import EngineConfig, SpeechEngine, open_engine
-from engines.errors import InvalidRequest
-from engines.rates import SAMPLE_RATE_HZ
 from server.admission import Door, Place, Refusal
 from server.call import Call
 from server.config import ServerConfig
+from server.line import open_encoder
 from server.metrics import Metrics
 from telephony.encoder import LineEncoder
 from telephony.format import AudioFormat
@@ -46,18 +45,9 @@ class Services:
             self.metrics.rejected_total.labels(answer.reason).inc()
         return answer
 
-    def require_voice(self, voice: str) -> None:
-        """Raises InvalidRequest naming the voices there are."""
-        if voice not in self.engine.voices:
-            known = ", ".join(sorted(self.engine.voices))
-            raise InvalidRequest("voice", voice, f"is unknown; known are {known}")
-
     def line_encoder(self, audio_format: AudioFormat, voice: str) -> LineEncoder:
-        """A telephone line gets a telephone's level; wideband audio goes out as the voice made it."""
-        if audio_format.rate_hz == SAMPLE_RATE_HZ:
-            return LineEncoder(audio_format, level=False)
-        nominal_dbov = self.engine.voices[voice].nominal_dbov
-        return LineEncoder(audio_format, nominal_dbov=nominal_dbov, target_dbov=self.config.level_dbov)
+        """For a line of this server: see open_encoder."""
+        return open_encoder(self.engine, audio_format, voice, self.config.level_dbov)
 
     def spawn(self, work: "asyncio.Task[Any]") -> None:
         """Keep a task until it is done; whoever spawns it catches its errors."""

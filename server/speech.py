@@ -199,7 +199,7 @@ def _open_container(services: Services, body: SpeechBody) -> Container:
     """Check text, voice and formats together. Raises InvalidRequest, UnsupportedFormat."""
     if len(body.input) > (limit := services.config.max_text_chars):
         raise InvalidRequest("input", body.input, f"is longer than {limit} characters")
-    services.require_voice(body.voice_name)
+    services.engine.require_voice(body.voice_name)
     telephone = body.encoding is not None or body.sample_rate is not None
     response_format = body.response_format or ("pcm" if telephone else "mp3")
     if response_format in COMPRESSED:

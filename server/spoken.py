@@ -34,6 +34,7 @@ class SpokenText:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
+        self.chars = 0
         self._extents: list[_SegmentExtent] = []
 
     @property
@@ -42,6 +43,7 @@ class SpokenText:
 
     def add_text(self, delta: str) -> None:
         self._pieces.append(delta)
+        self.chars += len(delta)
 
     def add_audio(self, chunk: AudioChunk) -> None:
         """A chunk in order, as the engine published it."""

@@ -101,7 +101,7 @@ class StreamConnection:
             text = f"the first message must be start, not {message.type}"
             raise FatalError(POLICY, "start_expected", text, "type")
         try:
-            self._services.require_voice(message.voice)
+            self._services.engine.require_voice(message.voice)
             return message, AudioFormat.of(message.encoding, message.sample_rate)
         except (InvalidRequest, UnsupportedFormat) as error:
             raise FatalError(POLICY, "invalid_start", str(error), error.field) from None

@@ -52,7 +52,7 @@ class CallUtterance:
 
     def add_mark(self, name: str) -> None:
         """A mark behind all text so far."""
-        self._marks_by_text.append((len(self.spoken.text), name))
+        self._marks_by_text.append((self.spoken.chars, name))
 
     def take_chunk(self, chunk: AudioChunk) -> None:
         """Learn from a chunk where its segment's text, and the marks behind that text, end in the audio."""

@@ -5,6 +5,22 @@ import re
 from engines.text.addresses import STREETS
 from engines.text.numbers import cardinal, ordinal
 
+_DAYS = {
+    "Mon": "Monday",
+    "Tue": "Tuesday",
+    "Tues": "Tuesday",
+    "Wed": "Wednesday",
+    "Thu": "Thursday",
+    "Thur": "Thursday",
+    "Thurs": "Thursday",
+    "Fri": "Friday",
+    "Sat": "Saturday",
+    "Sun": "Sunday",
+}
+
+_WORDS_BY_THEMSELVES = ("Sat", "Sun")
+"""Before a full stop these end a sentence more often than they shorten a day."""
+
 _TITLES = {
     "Mr": "Mister",
     "Mrs": "Missus",
@@ -30,14 +46,7 @@ _TITLES = {
     "Bros": "Brothers",
     "Mt": "Mount",
     "Ft": "Fort",
-    "Mon": "Monday",
-    "Tue": "Tuesday",
-    "Tues": "Tuesday",
-    "Wed": "Wednesday",
-    "Thu": "Thursday",
-    "Thur": "Thursday",
-    "Thurs": "Thursday",
-    "Fri": "Friday",
+    **{short: day for short, day in _DAYS.items() if short not in _WORDS_BY_THEMSELVES},
 }
 """With a full stop, written as here."""
 
@@ -94,19 +103,6 @@ _BARE = {
     "mins": "minutes",
 }
 """Without one."""
-
-_DAYS = {
-    "Mon": "Monday",
-    "Tue": "Tuesday",
-    "Tues": "Tuesday",
-    "Wed": "Wednesday",
-    "Thu": "Thursday",
-    "Thur": "Thursday",
-    "Thurs": "Thursday",
-    "Fri": "Friday",
-    "Sat": "Saturday",
-    "Sun": "Sunday",
-}
 
 _REGNAL = (
     "Henry|Edward|Louis|Charles|George|James|William|Richard|Elizabeth|Philip|Napoleon|Nicholas|Frederick"

@@ -14,7 +14,7 @@ from engines.config import PROFILES
 from engines.errors import ConfigError, InvalidRequest
 from engines.rates import SAMPLE_RATE_HZ
 from server.cli.output import FileOutput, Output, PlayerOutput, RtpOutput
-from telephony.encoder import LineEncoder
+from server.line import open_encoder
 from telephony.errors import TelephonyError, UnsupportedFormat
 from telephony.format import AudioFormat, Encoding
 from telephony.sdp import describe_sender
@@ -160,7 +160,7 @@ async def _speak(engine: SpeechEngine, spoken: Spoken, output: Output) -> None:
     # The bar shows itself on a terminal only (disable=None).
     with tqdm(total=len(spoken.text), unit="char", disable=None, leave=False) as progress:
         async with engine.speak(spoken.text, spoken.request) as speech:
-            encoder = _encoder(engine, spoken)
+            encoder = open_encoder(engine, spoken.audio_format, spoken.request.voice)
             async for chunk in speech:
                 await output.push(encoder.push(chunk.samples))
                 samples += len(chunk.samples)
@@ -170,10 +170,3 @@ async def _speak(engine: SpeechEngine, spoken: Spoken, output: Output) -> None:
     if not samples:
         raise click.ClickException(f"text: {spoken.text[:60]!r} holds nothing to speak")
     await output.push(encoder.flush())
-
-
-def _encoder(engine: SpeechEngine, spoken: Spoken) -> LineEncoder:
-    """A telephone's level for a telephone's rate; wideband audio stays as the voice made it."""
-    if spoken.audio_format.rate_hz == SAMPLE_RATE_HZ:
-        return LineEncoder(spoken.audio_format, level=False)
-    return LineEncoder(spoken.audio_format, engine.voices[spoken.request.voice].nominal_dbov)
