@@ -4,12 +4,12 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.10 python
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: run test check unit bench peers clean
+.PHONY: run test check unit bench peers oracle clean
 
 run: $(VENV)/.run ## Set up and start the server with the embedded default voice
 	$(BIN)/talkspurt serve $(ARGS)
 
-test: $(VENV)/.dev peers check unit ## Set up and pass the tests
+test: $(VENV)/.dev peers oracle check unit ## Set up and pass the tests
 
 check: $(VENV)/.dev ## Formatting, lint, types
 	$(BIN)/ruff format --check .
@@ -25,8 +25,11 @@ bench: $(VENV)/.run ## Measure this machine's phone line; ARGS go to `talkspurt 
 peers: ## Programs that the tests talk to, from Debian, when we may install them
 	@sh .ci/peers
 
+oracle: $(VENV)/.python ## The reference implementation, which answers our tests of parity
+	@sh .ci/oracle $(abspath $(BIN)/python)
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .oracle .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.python:
 	@test -n "$(PYTHON)" || { echo "Python 3.10, 3.11 or 3.12 is needed; none was found"; exit 1; }
@@ -41,5 +44,5 @@ $(VENV)/.run: $(VENV)/.python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[server,preview,bench,dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[server,preview,bench,export,dev]'
 	touch $@ $(VENV)/.run

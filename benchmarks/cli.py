@@ -13,6 +13,7 @@ import click
 from tqdm import tqdm
 
 from benchmarks import line as line_capacity
+from benchmarks import reference as against
 from benchmarks.arrivals import ARRIVALS_VERSION, arrivals_ns
 from benchmarks.chosen import Chosen, load_options
 from benchmarks.compare import compare_runs, format_comparison, render_comparison
@@ -38,6 +39,7 @@ from benchmarks.texts import TEXTS_VERSION, TextSet, make_texts, texts_digest
 from telephony.errors import UnsupportedFormat
 
 REPORT_FILE = "report.html"
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _OVERHEAD_DEFAULTS = {"protocol": "ws", "rate": 50.0, "duration": 20.0, "text_set": "short"}
 
 
@@ -107,6 +109,39 @@ def line(calls: tuple[int, ...], seconds: float, out: Path) -> None:
     for doubt in made.doubts:
         click.echo(f"mind: {doubt}")
     _write_page(out / REPORT_FILE, render_line(made))
+
+
+@bench.command()
+@click.option("--weights", type=_FOLDER, required=True, help="The official files, or a likeness of them.")
+@click.option("--graphs", type=_FOLDER, required=True, help="What `export onnx` made of them.")
+@click.option("--oracle", type=click.Path(exists=True, path_type=Path), default=Path(".oracle/bin/python"))
+@click.option("--label", required=True, help="What the weights are: trained, or random.")
+@click.option("--way", "ways", type=click.Choice(list(against.WAYS)), multiple=True, help="Repeat for more.")
+@click.option("--rounds", type=click.IntRange(1, 20), default=3, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("out/reference"))
+def reference(label: str, out: Path, **chosen: Any) -> None:
+    """Ours against the reference implementation, on the same cores in the same run."""
+    busy, began = load_average(), _now()
+    setup = against.Setup(**{**chosen, "ways": chosen["ways"] or tuple(against.WAYS)})
+    steps = setup.rounds * (len(setup.ways) + 1)
+    with _said_plainly(), tqdm(total=steps, desc="reference", unit="process", disable=None) as bar:
+        timed = against.measure(setup, lambda: bar.update() and None)
+    made = against.ReferenceRun(
+        schema=against.REFERENCE_SCHEMA,
+        version=against.REFERENCE_VERSION,
+        began=began,
+        machine=inspect_machine(),
+        load_average=busy,
+        model=chosen["weights"].name,
+        weights=label,
+        threads=setup.threads,
+        seed=setup.seed,
+        utterances=timed,
+    )
+    against.write_reference(out, made)
+    click.echo(against.format_reference(made))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ else:
 _TOKEN_MS = 1_000 // TOKEN_HZ
 
 PROFILES = ("latency", "balanced", "throughput")
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,31 @@ class EngineConfig:
     max_utterances: int = 200
     max_text_chars: int = 10_000  # of one utterance
     max_segment_chars: int = 300
+    max_segment_tokens: int = 1_000  # a segment that does not stop is ended here (40 s)
     chunk_tokens: tuple[int, ...] = (10, 12, 16, 25)
     lead_ms: int = 1_000  # buffered audio considered enough
     min_reserve_ms: int = 10
     max_unspoken_ms: int = 4_000  # token lanes run at most this far ahead of their audio
     max_unread_ms: int = 4_000  # audio lanes at most this far ahead of their reader
     retry_after_s: float = 1.0
+    # What Chatterbox's backends speak with and how; the others have no use for these.
+    model: str | None = None  # folder of weights (pytorch) or of exported graphs (onnx)
+    voices: str | None = None  # folder of enrolled voices
+    device: str = "cpu"
+    threads: int = 0  # of one step; 0: as many as there are cores
+    prompt_cache: bool = False  # S3Gen's prompt once per voice instead of once per chunk; not exact
+    t3_int8: bool = False  # T3 with 8-bit weights, where they were exported
+    left_context_tokens: int = 25  # recomputed before each chunk
+    temperature: float = 0.8
+    top_k: int = 1_000
+    top_p: float = 0.95
+    repetition_penalty: float = 1.2
 
     def __post_init__(self) -> None:
         for name in ("max_utterances", "max_text_chars", "lead_ms", "min_reserve_ms"):
             _require_at_least(1, self, name)
         _require_at_least(20, self, "max_segment_chars")
+        _require_at_least(1, self, "max_segment_tokens")
         _require(self, "chunk_tokens", len(self.chunk_tokens) > 0, "must name at least one chunk")
         each_counts = all(type(tokens) is int and tokens >= 1 for tokens in self.chunk_tokens)
         _require(self, "chunk_tokens", each_counts, "must be whole numbers of at least 1 each")
@@ -48,6 +63,9 @@ class EngineConfig:
         for name in ("max_unspoken_ms", "max_unread_ms"):
             _require_at_least(longest_ms, self, name)
         _require(self, "retry_after_s", self.retry_after_s > 0, "must be positive")
+        _require(self, "device", self.device in DEVICES, f"is unknown; use {', '.join(DEVICES)}")
+        for name in ("threads", "left_context_tokens"):
+            _require_at_least(0, self, name)
 
     @classmethod
     def resolve(cls, profile: str = "balanced", **overrides: Any) -> "EngineConfig":

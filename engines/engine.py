@@ -10,7 +10,15 @@ from types import TracebackType
 
 from engines.backends.base import Backend, Voice
 from engines.config import EngineConfig
-from engines.contract import AudioChunk, FinishReason, SpeechRequest, SpokenSegment, StepRecord, TextSpan
+from engines.contract import (
+    DEFAULT_VOICE,
+    AudioChunk,
+    FinishReason,
+    SpeechRequest,
+    SpokenSegment,
+    StepRecord,
+    TextSpan,
+)
 from engines.errors import ConfigError, EngineClosed, EngineFull, InvalidRequest
 from engines.loop import AddSegments, Admit, Cancel, Command, Consumed, EndText, EngineLoop, Stop
 from engines.rates import SAMPLE_RATE_HZ, TOKEN_HZ
@@ -25,10 +33,15 @@ from engines.text import Segment, Segmenter, normalize
 log = logging.getLogger("talkspurt.engine")
 
 BACKENDS = {
+    "onnx": "engines.backends.onnxrt:open_backend",
     "preview": "engines.backends.preview:open_backend",
+    "pytorch": "engines.backends.pytorch:open_backend",
     "tone": "engines.backends.tone:open_backend",
 }
 """Name to opener; each module is imported only when its name is chosen."""
+
+SPEAKS_A_MODEL = frozenset({"onnx", "pytorch"})
+"""Backends that speak what lies in EngineConfig.model; the others bring their own voice."""
 
 NS_PER_MS = 1_000_000
 
@@ -38,15 +51,20 @@ def open_engine(config: EngineConfig, observe: Callable[[StepRecord], None] | No
 
     Raises ConfigError for an unknown backend, BackendUnavailable for a missing runtime.
     """
-    return SpeechEngine(open_backend(config.backend), config, observe or _ignore)
+    return SpeechEngine(open_backend(config), config, observe or _ignore)
 
 
-def open_backend(name: str) -> Backend:
+def open_backend(config: EngineConfig) -> Backend:
     """Open a runtime without an engine, to see whether it does. Raises as `open_engine`."""
+    name = config.backend
     if name not in BACKENDS:
         raise ConfigError("backend", name, f"is unknown; use {', '.join(sorted(BACKENDS))}")
+    if (config.model is not None) != (name in SPEAKS_A_MODEL):
+        others = ", ".join(sorted(SPEAKS_A_MODEL))
+        needs = "is of no use to" if config.model else "must be a folder for"
+        raise ConfigError("model", config.model, f"{needs} the backend {name}; models are spoken by {others}")
     module, opener = BACKENDS[name].split(":")
-    backend: Backend = getattr(importlib.import_module(module), opener)()
+    backend: Backend = getattr(importlib.import_module(module), opener)(config)
     return backend
 
 
@@ -58,6 +76,7 @@ class SpeechEngine:
     ) -> None:
         self.config = config
         self.backend_name = backend.name
+        self.details: Mapping[str, str] = backend.details
         self.voices: Mapping[str, Voice] = backend.voices
         self._lock = Lock()
         self._streams: dict[int, ChunkStream] = {}
@@ -113,8 +132,11 @@ class SpeechEngine:
         return speech
 
     async def warm_up(self, text: str = "Talkspurt is warming up.") -> None:
-        """Speak one utterance through every lane and discard it."""
-        async with self.speak(text) as speech:
+        """Speak one utterance through every lane and discard it; without a voice there is nothing to warm."""
+        voice = DEFAULT_VOICE if DEFAULT_VOICE in self.voices else next(iter(self.voices), None)
+        if voice is None:
+            return
+        async with self.speak(text, SpeechRequest(voice)) as speech:
             async for _ in speech:
                 pass
 

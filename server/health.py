@@ -26,6 +26,7 @@ def health_routes(services: Services) -> APIRouter:
         body = {
             "ready": able,
             "engine": engine.backend_name,
+            "runs": dict(engine.details),
             "config": engine.config.digest,
             "places": door.places,
             "in_use": door.in_use,

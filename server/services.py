@@ -58,7 +58,8 @@ class Services:
         """Speak once through every lane, then open the door."""
         await self.engine.warm_up()
         self.door.opened.set()
-        log.info("ready", extra={"engine": self.engine.backend_name, "places": self.door.places})
+        runs = {"engine": self.engine.backend_name, **self.engine.details}
+        log.info("ready", extra={**runs, "places": self.door.places})
 
     async def drain(self) -> None:
         """Refuse newcomers; let calls say what they have begun, for at most drain_s."""
@@ -90,6 +91,13 @@ def open_services(config: ServerConfig) -> Services:
         backend=config.engine,
         max_utterances=config.places * _UTTERANCES_A_PLACE + _SPARE_UTTERANCES,
         max_text_chars=config.max_text_chars,
+        model=config.model,
+        voices=config.voices,
+        device=config.device,
+        threads=config.threads,
+        prompt_cache=config.prompt_cache,
+        t3_int8=config.t3_int8,
+        temperature=config.temperature,
     )
     engine = open_engine(engine_config, metrics.observe_step)
     door = Door(config.places)

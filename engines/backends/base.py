@@ -119,3 +119,4 @@ class Backend:
     left_context_tokens: int = 0
     lookahead_tokens: int = LOOKAHEAD_TOKENS  # 1 to MAX_LOOKAHEAD_TOKENS
     max_segment_tokens: int = 1_000  # a segment that does not stop is ended here (40 s)
+    details: Mapping[str, str] = field(default_factory=dict)  # what runs, for logs and people

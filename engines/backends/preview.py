@@ -25,6 +25,7 @@ from engines.backends.base import (
     TokenStarted,
     Voice,
 )
+from engines.config import EngineConfig
 from engines.contract import DEFAULT_VOICE, Samples
 from engines.errors import BackendUnavailable
 from engines.rates import SAMPLE_RATE_HZ, SPEECH_CODES, STOP_TOKEN, TOKEN_SAMPLES
@@ -50,7 +51,7 @@ _AUDIBLE = 0.01  # -40 dBov: espeak's lead-in below this is cut, so that first a
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
-def open_backend() -> Backend:
+def open_backend(config: EngineConfig | None = None) -> Backend:
     """Raises BackendUnavailable when espeak-ng is not installed or does not initialise."""
     espeak = Espeak()
     voices = {

@@ -18,6 +18,7 @@ from engines.backends.base import (
     TokenStarted,
     Voice,
 )
+from engines.config import EngineConfig
 from engines.contract import DEFAULT_VOICE, Samples
 from engines.rates import SAMPLE_RATE_HZ, STOP_TOKEN, TOKEN_HZ, TOKEN_SAMPLES
 
@@ -35,7 +36,7 @@ _PHASE = 2 * np.pi * TONE_HZ / SAMPLE_RATE_HZ * np.arange(_TABLE_SAMPLES + TOKEN
 _TABLE: Samples = (np.sqrt(2) * 10 ** (LEVEL_DBOV / 20) * np.sin(_PHASE)).astype(np.float32)
 
 
-def open_backend() -> Backend:
+def open_backend(config: EngineConfig | None = None) -> Backend:
     """Always there."""
     voice = Voice(DEFAULT_VOICE, f"{TONE_HZ} Hz test tone", LEVEL_DBOV, None)
     return Backend(

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from engines import BACKENDS, open_backend
-from engines.errors import BackendUnavailable
+from engines import BACKENDS, EngineConfig, open_backend
+from engines.errors import BackendUnavailable, ConfigError
 from telephony.net.ports import RTP_PORTS
 
 _PACKAGES = (
@@ -42,14 +42,14 @@ class Finding:
     detail: str
 
 
-def examine(host: str, port: int) -> Iterator[Finding]:
+def examine(host: str, port: int, model: str | None = None) -> Iterator[Finding]:
     """Look at this machine. Starts nothing that lasts."""
     yield Finding("machine", "python", None, f"{platform.python_version()} on {platform.platform()}")
     yield Finding("machine", "processors", None, str(_processors()))
     for package in _PACKAGES:
         yield _package(package)
     for backend in sorted(BACKENDS):
-        yield _engine(backend)
+        yield _engine(backend, model)
     for program in _PROGRAMS:
         path = shutil.which(program)
         yield Finding("programs", program, None, path or "not installed")
@@ -70,12 +70,26 @@ def _package(name: str) -> Finding:
         return Finding("packages", name, None, "not installed")
 
 
-def _engine(name: str) -> Finding:
+def _engine(name: str, model: str | None) -> Finding:
+    """Whether it opens: by itself, or with ``model`` where it speaks one."""
     try:
-        backend = open_backend(name)
+        backend = open_backend(EngineConfig(backend=name))
+    except ConfigError as error:
+        if model is None:
+            return Finding("engines", name, None, str(error))
+        return _model_engine(name, model)
     except (BackendUnavailable, ImportError) as error:
         return Finding("engines", name, False, str(error))
     return Finding("engines", name, True, f"voices: {', '.join(backend.voices)}")
+
+
+def _model_engine(name: str, model: str) -> Finding:
+    try:
+        backend = open_backend(EngineConfig(backend=name, model=model))
+    except (BackendUnavailable, ConfigError, ImportError) as error:
+        return Finding("engines", name, False, str(error))
+    runs = ", ".join(f"{key} {value}" for key, value in backend.details.items())
+    return Finding("engines", name, True, f"{runs}; voices: {', '.join(backend.voices)}")
 
 
 def _port(kind: str, socket_kind: socket.SocketKind, host: str, port: int) -> Finding:
@@ -94,9 +108,10 @@ def _port(kind: str, socket_kind: socket.SocketKind, host: str, port: int) -> Fi
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=click.IntRange(1, 65_535), default=8_000, show_default=True)
-def doctor(host: str, port: int) -> None:
+@click.option("--model", metavar="DIR", help="A model to open, of weights or of exported graphs.")
+def doctor(host: str, port: int, model: str | None) -> None:
     """Show what is installed, what can run, which ports are free. Fails when no engine can run."""
-    findings = list(examine(host, port))
+    findings = list(examine(host, port, model))
     section = ""
     for finding in findings:
         if finding.section != section:

@@ -17,6 +17,9 @@ LEAST = {
     "lead_ms": 1,
     "min_reserve_ms": 1,
     "max_segment_chars": 20,
+    "max_segment_tokens": 1,
+    "threads": 0,
+    "left_context_tokens": 0,
     # the longest chunk, 25 tokens, and room for a lookahead of 10: 35 tokens of 40 ms
     "max_unspoken_ms": 1_400,
     "max_unread_ms": 1_400,
@@ -101,6 +104,12 @@ def test_lanes_have_room_for_the_longest_chunk_and_any_lookahead() -> None:
 def test_retry_after_is_positive(seconds: float) -> None:
     with pytest.raises(ConfigError, match="retry_after_s"):
         EngineConfig.resolve(retry_after_s=seconds)
+
+
+def test_an_unknown_device_is_refused_and_the_known_are_named() -> None:
+    assert EngineConfig.resolve(device="cuda").device == "cuda"
+    with pytest.raises(ConfigError, match="device: 'abacus' is unknown; use cpu, cuda"):
+        EngineConfig.resolve(device="abacus")
 
 
 def test_digest_is_the_same_for_the_same_settings_in_any_process() -> None:

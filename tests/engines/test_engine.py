@@ -242,7 +242,7 @@ async def test_exactly_as_many_get_in_as_there_are_places(start: OpenEngine) -> 
 
 
 async def test_an_unknown_backend_is_a_config_error_that_names_the_known() -> None:
-    with pytest.raises(ConfigError, match="backend: 'abacus' is unknown; use preview"):
+    with pytest.raises(ConfigError, match="backend: 'abacus' is unknown; use onnx, preview, pytorch, tone"):
         open_engine(EngineConfig(backend="abacus"))
 
 

@@ -22,6 +22,7 @@ from engines.backends.base import (
     TokenStarted,
     Voice,
 )
+from engines.config import EngineConfig
 from engines.contract import Samples
 from engines.engine import BACKENDS
 from engines.rates import SAMPLE_RATE_HZ, STOP_TOKEN, TOKEN_SAMPLES
@@ -69,7 +70,7 @@ def install(patch: pytest.MonkeyPatch, **told: Any) -> Iterator[Script]:
         script.gate.set()
 
 
-def open_backend() -> Backend:
+def open_backend(config: EngineConfig | None = None) -> Backend:
     """The opener that the engine calls."""
     return Backend(
         name="slow",

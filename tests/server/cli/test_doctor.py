@@ -3,10 +3,12 @@
 import socket
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from engines.config import EngineConfig
 from engines.engine import BACKENDS
 from engines.errors import BackendUnavailable
 from server.cli.doctor import Finding, doctor, examine
@@ -35,7 +37,7 @@ def test_packages_are_told_by_version_or_as_missing(monkeypatch: pytest.MonkeyPa
     assert found("no-such-package").detail == "not installed"
 
 
-def unavailable() -> None:
+def unavailable(config: EngineConfig) -> None:
     raise BackendUnavailable("needs a runtime: install talkspurt[runtime]")
 
 
@@ -46,6 +48,17 @@ def test_an_engine_that_cannot_run_is_told_why(monkeypatch: pytest.MonkeyPatch) 
     assert done.exit_code == 0, "another one can"
     assert "needs a runtime: install talkspurt[runtime]" in done.output
     assert "no_such_module" in done.output
+
+
+def test_an_engine_that_speaks_a_model_asks_for_one_and_is_no_failure() -> None:
+    finding = found("onnx")
+    assert finding.ok is None
+    assert "model: None must be a folder" in finding.detail
+
+
+def test_a_model_that_does_not_open_is_told_why(tmp_path: Path) -> None:
+    done = CliRunner().invoke(doctor, ["--model", str(tmp_path / "nowhere")])
+    assert f"model: '{tmp_path / 'nowhere'}' is not a folder" in done.output
 
 
 def test_it_fails_when_no_engine_can_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Voices: what makes one, where it is kept, and how a recording becomes one."""

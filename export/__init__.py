@@ -1,0 +1,1 @@
+"""Weights to graphs: exporting, checking what was exported, fetching models."""
