@@ -8,17 +8,33 @@ from engines.rates import TOKEN_SAMPLES
 from engines.scheduler.chunking import ChunkSchedule
 from engines.scheduler.utterance import SegmentLanes, TokenPhase, Utterance
 
+_SEED_STRIDE = 0x9E3779B97F4A7C15
+"""2^64 over the golden ratio (Weyl sequence): segments of one seed get keys far apart."""
+
+
+def segment_seed(seed: int, segment_index: int) -> int:
+    """Positions count within a segment, so each has a seed of its own: no two hear the same noise."""
+    return (seed + segment_index * _SEED_STRIDE) % (1 << 64)
+
 
 def token_start(utterance: Utterance, lanes: SegmentLanes, slot: int) -> TokenStart:
     lanes.enter(TokenPhase.STARTING)
     lanes.slot = slot
-    return TokenStart(slot, lanes.segment.spoken, utterance.voice, utterance.seed)
+    return TokenStart(
+        slot, lanes.segment.spoken, utterance.voice, segment_seed(utterance.seed, lanes.segment.index)
+    )
 
 
 def token_row(utterance: Utterance, lanes: SegmentLanes) -> TokenRow:
     assert lanes.slot is not None, "a decoding row holds a slot"
     lanes.decode_in_flight = True
-    return TokenRow(lanes.slot, lanes.token_state, lanes.last_token, lanes.decoded, utterance.seed)
+    return TokenRow(
+        lanes.slot,
+        lanes.token_state,
+        lanes.last_token,
+        lanes.decoded,
+        segment_seed(utterance.seed, lanes.segment.index),
+    )
 
 
 def synth_window(utterance: Utterance, lanes: SegmentLanes, schedule: ChunkSchedule) -> SynthWindow:
@@ -27,7 +43,7 @@ def synth_window(utterance: Utterance, lanes: SegmentLanes, schedule: ChunkSched
     lanes.window_in_flight = True
     return SynthWindow(
         voice=utterance.voice,
-        seed=utterance.seed,
+        seed=segment_seed(utterance.seed, lanes.segment.index),
         tokens=tuple(lanes.tokens[plan.first_token : plan.end_token]),
         first_token=plan.first_token,
         left_context_tokens=plan.left_context_tokens,

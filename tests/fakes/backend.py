@@ -24,6 +24,7 @@ from engines.backends.base import (
 from engines.contract import DEFAULT_VOICE, Samples
 from engines.rates import LOOKAHEAD_TOKENS, SPEECH_CODES, STOP_TOKEN, TOKEN_SAMPLES
 from engines.scheduler.policy import StepKind
+from engines.scheduler.rows import segment_seed
 
 VOICE = Voice(DEFAULT_VOICE, "a fake", -20.0, None)
 FAULT_POSITION = 5
@@ -47,10 +48,10 @@ def code(text: str, seed: int, position: int) -> int:
     return crc32(f"{text}|{seed}|{position}".encode()) % SPEECH_CODES
 
 
-def audio_of(text: str, seed: int = 0, tokens: int | None = None) -> Samples:
+def audio_of(text: str, seed: int = 0, tokens: int | None = None, segment: int = 0) -> Samples:
     """What a whole segment must sound like; the fake speaks one token a character."""
     count = len(text) if tokens is None else tokens
-    return _sound([code(text, seed, position) for position in range(count)])
+    return _sound([code(text, segment_seed(seed, segment), position) for position in range(count)])
 
 
 def _sound(codes: Sequence[int]) -> Samples:

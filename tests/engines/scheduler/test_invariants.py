@@ -153,7 +153,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         return np.concatenate([np.zeros(0, np.float32), *self.heard[utterance_id]])
 
     def expected(self, utterance_id: int) -> Samples:
-        waves = [audio_of(text, seed=utterance_id) for text in self.texts[utterance_id]]
+        waves = [audio_of(text, utterance_id, segment=i) for i, text in enumerate(self.texts[utterance_id])]
         return np.concatenate([np.zeros(0, np.float32), *waves])
 
     @invariant()

@@ -47,7 +47,9 @@ def test_a_segment_is_heard_exactly_whatever_its_length(tokens: int) -> None:
 def test_segments_are_heard_in_order_and_the_last_chunk_of_each_says_so() -> None:
     texts = [SENTENCE, "b" * 17, "c"]
     listener = run_whole(*texts)
-    assert np.array_equal(listener.audio, np.concatenate([audio_of(text) for text in texts]))
+    assert np.array_equal(
+        listener.audio, np.concatenate([audio_of(text, segment=i) for i, text in enumerate(texts)])
+    )
     assert [chunk.segment_index for chunk in listener.chunks if chunk.ends_segment] == [0, 1, 2]
 
 
@@ -60,7 +62,7 @@ def test_a_segment_that_stops_at_once_ends_with_a_chunk_of_no_samples() -> None:
     listener = run_whole(SENTENCE, "", "c" * 4)
     empty = [chunk for chunk in listener.chunks if not len(chunk.samples)]
     assert [(chunk.segment_index, chunk.ends_segment) for chunk in empty] == [(1, True)]
-    assert np.array_equal(listener.audio, np.concatenate([audio_of(SENTENCE), audio_of("c" * 4)]))
+    assert np.array_equal(listener.audio, np.concatenate([audio_of(SENTENCE), audio_of("c" * 4, segment=2)]))
 
 
 def test_an_utterance_of_nothing_but_empty_segments_completes() -> None:
@@ -81,7 +83,9 @@ def test_a_segment_that_never_stops_is_ended_at_the_limit() -> None:
     simulation = Simulation(backend=backend)
     listener = simulation.speak(1, "endless", "next")
     simulation.run()
-    assert np.array_equal(listener.audio, np.concatenate([audio_of("endless", tokens=50), audio_of("next")]))
+    assert np.array_equal(
+        listener.audio, np.concatenate([audio_of("endless", tokens=50), audio_of("next", segment=1)])
+    )
     assert simulation.scheduler.occupancy == EMPTY
 
 
