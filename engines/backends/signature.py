@@ -3,7 +3,7 @@ exporters name by, manifests record and runners are called with.
 
 Axes are named: B rows of the batch, S ids of a step, C places of the key/value store, N tokens,
 F = 2 N mel frames of the flow, W mel frames vocoded, K cached mel frames (0 or CACHED_MEL_FRAMES),
-P prompt tokens, T feature frames. `compute` is the graph's precision: float32, or float16.
+P prompt tokens less the lookahead, T feature frames. `compute` is the graph's precision: float32, or float16.
 """
 
 from collections.abc import Sequence
