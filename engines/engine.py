@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from threading import Lock
 from types import TracebackType
+from typing import Any
 
 from engines.backends.base import Backend, Voice
 from engines.config import EngineConfig
@@ -14,6 +15,7 @@ from engines.contract import (
     DEFAULT_VOICE,
     AudioChunk,
     FinishReason,
+    Samples,
     SpeechRequest,
     SpokenSegment,
     StepRecord,
@@ -29,6 +31,7 @@ from engines.scheduler.scheduler import Limits
 from engines.scheduler.step import ChunkReady, UtteranceEnded
 from engines.stream import ChunkStream
 from engines.text import Segment, Segmenter, normalize
+from engines.voices.library import VoiceLibrary
 
 log = logging.getLogger("talkspurt.engine")
 
@@ -77,7 +80,8 @@ class SpeechEngine:
         self.config = config
         self.backend_name = backend.name
         self.details: Mapping[str, str] = backend.details
-        self.voices: Mapping[str, Voice] = backend.voices
+        self.voices = _library(backend.voices)
+        self._enroller = backend.enroller
         self._lock = Lock()
         self._streams: dict[int, ChunkStream] = {}
         self._ids = itertools.count(1)
@@ -102,6 +106,21 @@ class SpeechEngine:
             known = ", ".join(sorted(self.voices))
             raise InvalidRequest("voice", name, f"is unknown; known are {known}")
         return voice
+
+    @property
+    def can_enroll(self) -> bool:
+        """Whether this backend makes voices of recordings."""
+        return self._enroller is not None
+
+    def enroll(self, samples: Samples) -> Any:
+        """What makes a voice, for `voices.add`, of a recording: seconds of work, in the caller's thread.
+
+        One call at a time. Raises InvalidRequest for a recording that will not do, ConfigError when
+        this backend makes no voices.
+        """
+        if self._enroller is None:
+            raise ConfigError("backend", self.backend_name, "makes no voices of recordings")
+        return self._enroller.enroll(samples)
 
     def open(self, request: SpeechRequest) -> "Speech":
         """Begin an utterance on the running asyncio loop; its text follows by push.
@@ -257,6 +276,10 @@ class Speech:
     def _span(self, segment: Segment) -> TextSpan:
         """The segmenter counts from its last flush; spans count from the utterance's first character."""
         return TextSpan(self._base_char + segment.start_char, self._base_char + segment.end_char)
+
+
+def _library(voices: Mapping[str, Voice]) -> VoiceLibrary:
+    return voices if isinstance(voices, VoiceLibrary) else VoiceLibrary(None, voices)
 
 
 def _limits(backend: Backend, config: EngineConfig) -> Limits:

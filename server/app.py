@@ -17,6 +17,7 @@ from server.health import health_routes
 from server.services import Services, open_services
 from server.speech import speech_routes
 from server.stream import stream_routes
+from server.voices import voice_routes
 
 log = logging.getLogger("talkspurt.server")
 
@@ -33,7 +34,7 @@ def create_app(config: ServerConfig) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = open_services(config)
         app.state.services = services
-        for routes in (speech_routes, stream_routes, call_routes, health_routes):
+        for routes in (speech_routes, stream_routes, call_routes, voice_routes, health_routes):
             app.include_router(routes(services))
         _add_page(app)
         services.spawn(asyncio.ensure_future(_warm_up(services)))

@@ -1,4 +1,4 @@
-"""`/health`, `/ready`, `/metrics`, and what may be asked for: `/v1/voices`, `/v1/models`."""
+"""`/health`, `/ready`, `/metrics`, and what may be asked for: `/v1/models`."""
 
 from typing import Any
 
@@ -37,11 +37,6 @@ def health_routes(services: Services) -> APIRouter:
     @router.get("/metrics")
     async def metrics() -> Response:
         return Response(generate_latest(services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    @router.get("/v1/voices")
-    async def voices() -> dict[str, Any]:
-        known = services.engine.voices.values()
-        return {"voices": [{"name": each.name, "description": each.description} for each in known]}
 
     @router.get("/v1/models")
     async def models() -> dict[str, Any]:

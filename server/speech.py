@@ -5,7 +5,7 @@ import base64
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Literal
 
 from fastapi import APIRouter, Request
@@ -57,10 +57,10 @@ class SpeechBody(BaseModel):
     sample_rate: int | None = None
     seed: int = Field(0, ge=0, lt=2**32)
 
-    @property
-    def voice_name(self) -> str:
+    def voice_among(self, known: Collection[str]) -> str:
+        """The voice to speak with: as named, and for OpenAI's own names the default unless it is known."""
         name = self.voice if isinstance(self.voice, str) else self.voice.id
-        return "default" if name in OPENAI_VOICES else name
+        return "default" if name in OPENAI_VOICES and name not in known else name
 
 
 class SpokenRequest:
@@ -72,7 +72,7 @@ class SpokenRequest:
         self._place = place
         self._tempo = Tempo(body.speed) if body.speed != 1.0 else None
         asked_ns = time.monotonic_ns()
-        request = SpeechRequest(voice=body.voice_name, seed=body.seed)
+        request = SpeechRequest(voice=body.voice_among(services.engine.voices), seed=body.seed)
         self._speech = services.engine.speak(body.input, request)
         self._meter = UtteranceMeter(services.metrics, "http", asked_ns, asked_ns)
         self._pieces = self._encode()
@@ -199,7 +199,8 @@ def _open_container(services: Services, body: SpeechBody) -> Container:
     """Check text, voice and formats together. Raises InvalidRequest, UnsupportedFormat."""
     if len(body.input) > (limit := services.config.max_text_chars):
         raise InvalidRequest("input", body.input, f"is longer than {limit} characters")
-    services.engine.require_voice(body.voice_name)
+    voice = body.voice_among(services.engine.voices)
+    services.engine.require_voice(voice)
     telephone = body.encoding is not None or body.sample_rate is not None
     response_format = body.response_format or ("pcm" if telephone else "mp3")
     if response_format in COMPRESSED:
@@ -210,7 +211,7 @@ def _open_container(services: Services, body: SpeechBody) -> Container:
         audio_format = AudioFormat.of(body.encoding or "pcm16", body.sample_rate)
     else:
         audio_format = AudioFormat.of("pcm16", SAMPLE_RATE_HZ)
-    encoder = services.line_encoder(audio_format, body.voice_name)
+    encoder = services.line_encoder(audio_format, voice)
     return RawContainer(audio_format, encoder, wav=response_format == "wav")
 
 

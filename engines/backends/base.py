@@ -105,6 +105,14 @@ class Synthesizer(Protocol):
         ...
 
 
+class Enroller(Protocol):
+    """Voice encoders: a recording to what makes a voice. Called from one thread at a time, beside speech."""
+
+    def enroll(self, samples: Samples, /) -> Any:
+        """The conditioning of a Voice. Raises InvalidRequest for a recording that will not do."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """An opened runtime: the two models, the voices it speaks with, and its batch limits."""
@@ -120,3 +128,4 @@ class Backend:
     lookahead_tokens: int = LOOKAHEAD_TOKENS  # 1 to MAX_LOOKAHEAD_TOKENS
     max_segment_tokens: int = 1_000  # a segment that does not stop is ended here (40 s)
     details: Mapping[str, str] = field(default_factory=dict)  # what runs, for logs and people
+    enroller: Enroller | None = None  # None: its voices are those it has

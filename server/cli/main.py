@@ -9,6 +9,9 @@ import click
 COMMANDS = {
     "say": ("server.cli.say:say", "Speak a text into a file, a player or an RTP stream."),
     "serve": ("server.cli.serve:serve", "Start the server: HTTP, WebSocket and RTP."),
+    "voices": ("server.cli.voices:voices", "Add, list, show and remove voices."),
+    "models": ("export.models_cli:models", "Fetch the published models, check weights, write random ones."),
+    "export": ("export.export_cli:export", "Export weights to ONNX graphs, and verify them."),
     "doctor": ("server.cli.doctor:doctor", "Show what is installed, what can run, which ports are free."),
     "bench": ("benchmarks.cli:bench", "Measure a server, an engine or the phone line."),
 }

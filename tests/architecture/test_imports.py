@@ -19,7 +19,8 @@ ENGINES_FACE = {
     "engines.chatterbox.open",
     "engines.voices.files",
     "engines.voices.library",
-    "engines.voices.recording",
+    "engines.voices.loudness",
+    "engines.voices.resample",
 }
 
 SEES: Mapping[str, set[str]] = {

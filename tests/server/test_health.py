@@ -20,7 +20,14 @@ async def test_a_warm_server_is_alive_and_ready_and_says_what_it_is() -> None:
         assert ready.status_code == 200
         body = ready.json()
         assert len(body.pop("config")) == 12
-        assert body == {"ready": True, "engine": "preview", "runs": {}, "places": 7, "in_use": 0, "draining": False}
+        assert body == {
+            "ready": True,
+            "engine": "preview",
+            "runs": {},
+            "places": 7,
+            "in_use": 0,
+            "draining": False,
+        }
 
 
 async def test_places_taken_are_told() -> None:

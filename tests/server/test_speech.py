@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from engines.rates import SAMPLE_RATE_HZ, TOKEN_SAMPLES
-from server.speech import OPENAI_VOICES
+from server.speech import OPENAI_VOICES, SpeechBody
 from tests.server.running import RunningServer, running_server
 
 TEXT = "Your appointment is on Tuesday, the third of March, at half past four."
@@ -244,3 +244,10 @@ async def test_openais_client_raises_its_own_errors() -> None:
         assert full.value.status_code == 503
         assert full.value.code == "full"
         place.leave()  # type: ignore[union-attr]
+
+
+def test_a_name_of_openai_s_is_the_default_voice_until_one_is_enrolled_under_it() -> None:
+    asked = SpeechBody(input="Hello.", voice="nova")
+    assert asked.voice_among({"default"}) == "default"
+    assert asked.voice_among({"default", "nova"}) == "nova"
+    assert SpeechBody(input="Hello.", voice="anna").voice_among({"default"}) == "anna"
