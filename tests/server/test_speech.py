@@ -247,7 +247,7 @@ async def test_openais_client_raises_its_own_errors() -> None:
 
 
 def test_a_name_of_openai_s_is_the_default_voice_until_one_is_enrolled_under_it() -> None:
-    asked = SpeechBody(input="Hello.", voice="nova")
+    asked = SpeechBody.model_validate({"input": "Hello.", "voice": "nova"})
     assert asked.voice_among({"default"}) == "default"
     assert asked.voice_among({"default", "nova"}) == "nova"
-    assert SpeechBody(input="Hello.", voice="anna").voice_among({"default"}) == "anna"
+    assert SpeechBody.model_validate({"input": "Hello.", "voice": "anna"}).voice_among({"default"}) == "anna"
