@@ -5,6 +5,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from tqdm import tqdm
@@ -81,6 +82,11 @@ def _host_port(ctx: click.Context, param: click.Parameter, value: str | None) ->
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--engine", default="preview", show_default=True, help="Which backend speaks.")
 @click.option("--profile", type=click.Choice(PROFILES), default="throughput", show_default=True)
+@click.option("--model", metavar="DIR", help="What the engines onnx and pytorch speak.")
+@click.option("--voices", metavar="DIR", help="Enrolled voices.")
+@click.option("--prompt-cache", is_flag=True, help="S3Gen's prompt once a voice: faster, not exact.")
+@click.option("--t3-int8", is_flag=True, help="T3 with 8-bit weights.")
+@click.option("--temperature", type=click.FloatRange(0, 2), default=0.8, show_default=True)
 def say(
     text: str | None,
     file: str | None,
@@ -94,6 +100,7 @@ def say(
     seed: int,
     engine: str,
     profile: str,
+    **model_settings: Any,
 ) -> None:
     """Speak TEXT (or - for standard input)."""
     if [out is not None, rtp is not None, play].count(True) != 1:
@@ -109,9 +116,16 @@ def say(
             if sdp_only:
                 return
         spoken = Spoken(_read_text(text, file), SpeechRequest(voice, seed), audio_format)
-        asyncio.run(_say(spoken, _config(engine, profile, spoken.text), out, rtp))
+        config = EngineConfig.resolve(
+            profile,
+            backend=engine,
+            max_utterances=1,
+            max_text_chars=max(1, len(spoken.text)),
+            **model_settings,
+        )
+        asyncio.run(_say(spoken, config, out, rtp))
     except (InvalidRequest, ConfigError, UnsupportedFormat) as error:
-        option = _OPTIONS.get(error.field, error.field)
+        option = _OPTIONS.get(error.field, error.field).replace("_", "-")
         raise click.ClickException(f"--{option}: {str(error).removeprefix(f'{error.field}: ')}") from None
     except (EngineError, TelephonyError) as error:
         raise click.ClickException(str(error)) from None
@@ -128,10 +142,6 @@ def _format_for(encoding: str | None, rate: int | None, rtp: bool, play: bool) -
         return AudioFormat.of("pcm16", SAMPLE_RATE_HZ if rate is None else rate)
     default = SAMPLE_RATE_HZ if encoding == Encoding.PCM16.value else None
     return AudioFormat.of(encoding, rate or default)
-
-
-def _config(engine: str, profile: str, text: str) -> EngineConfig:
-    return EngineConfig.resolve(profile, backend=engine, max_utterances=1, max_text_chars=max(1, len(text)))
 
 
 def _sdp(remote: tuple[str, int], audio_format: AudioFormat) -> str:
