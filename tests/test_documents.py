@@ -20,10 +20,10 @@ def shell_blocks(page: str) -> list[str]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-async def run(block: str, folder: Path) -> None:
+async def run(block: str, folder: Path, timeout_s: float = 60) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euo", "pipefail", "-c", block),
@@ -31,12 +31,16 @@ async def run(block: str, folder: Path) -> None:
         env={**os.environ, "PATH": path},
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await asyncio.wait_for(process.communicate(), 60)
+    _, said = await asyncio.wait_for(process.communicate(), timeout_s)
     assert process.returncode == 0, f"{block}\n{said.decode()}"
 
 
+def speaks_a_model(block: str) -> bool:
+    return "--model" in block
+
+
 async def test_the_readme_s_commands_run_and_write_what_they_name(tmp_path: Path) -> None:
-    blocks = shell_blocks("README.md")
+    blocks = [block for block in shell_blocks("README.md") if not speaks_a_model(block)]
     assert len(blocks) == 2, "the server's and the command line's"
     async with server_process() as running:
         for block in blocks:
@@ -47,6 +51,19 @@ async def test_the_readme_s_commands_run_and_write_what_they_name(tmp_path: Path
     assert written["balance.wav"].startswith(b"RIFF")
     assert written["call.sdp"].startswith(b"v=0")
     assert all(len(content) > 4_000 for name, content in written.items() if name != "call.sdp")
+
+
+async def test_the_readme_s_way_to_chatterbox_leads_there(tmp_path: Path) -> None:
+    blocks = [block for block in shell_blocks("README.md") if speaks_a_model(block)]
+    assert len(blocks) == 2, "a model's and a voice's"
+    fetched = "models fetch nano --out nano"
+    assert fetched in blocks[0]
+    await run(blocks[0].replace(fetched, "models random tiny --out nano"), tmp_path, 110)
+    said = "This is a voice that somebody recorded for a model to take as its own. " * 2
+    await run(f"talkspurt say '{said}' --out amy.wav", tmp_path)
+    await run(blocks[1], tmp_path)
+    assert {"parcel.wav", "amy-says.wav"} <= contents(tmp_path).keys()
+    assert (tmp_path / "voices" / "amy.safetensors").is_file()
 
 
 def test_the_readme_begins_with_the_two_commands() -> None:
@@ -62,7 +79,9 @@ def test_the_readme_s_settings_are_the_server_s() -> None:
     assert named == set(ServerConfig.model_fields)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "CLAUDE.md", "server/PROTOCOL.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CHANGELOG.md", "CLAUDE.md", "engines/CHATTERBOX.md", "server/PROTOCOL.md"]
+)
 def test_links_lead_to_files_that_are_there(page: str) -> None:
     for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         if "://" not in link:

@@ -68,7 +68,8 @@ LIBRARIES: Mapping[str, set[str]] = {
         "websockets",
     },
     "benchmarks/": {"click", "httpx", "numpy", "tqdm", "uvloop", "websockets"},
-    "benchmarks/ask_reference.py": {"chatterbox", "safetensors", "transformers"},  # run by the reference's Python
+    # Run by the reference's Python.
+    "benchmarks/ask_reference.py": {"chatterbox", "safetensors", "transformers"},
     "export/": {"click", "numpy", "onnx", "safetensors", "tokenizers", "tqdm"},
     "export/fetch.py": {"huggingface_hub", "tqdm"},
 }

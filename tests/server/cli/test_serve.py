@@ -45,6 +45,13 @@ VALUES: dict[str, Any] = {
     "host": "127.0.0.2",
     "port": 81,
     "engine": "preview",
+    "model": "models/nano",
+    "voices": "voices",
+    "device": "cuda",
+    "threads": 4,
+    "prompt_cache": True,
+    "t3_int8": True,
+    "temperature": 0.5,
     "profile": "latency",
     "places": 3,
     "max_text_chars": 500,
@@ -98,7 +105,7 @@ def test_a_flag_wins_over_variable_and_file(
         (["--host", ""], "--host: ''"),
         (["--profile", "fast"], "--profile: 'fast': "),
         (["--rtp-allow", "everyone"], "--rtp-allow: 'everyone': "),
-        (["--engine", "steam"], "--engine: 'steam': value error, is unknown; use preview"),
+        (["--engine", "steam"], "--engine: 'steam': value error, is unknown; use onnx, preview"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_flag_and_nothing_is_served(
