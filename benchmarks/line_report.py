@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from benchmarks.errors import SchemaError
 from benchmarks.line import LATE_MS, LinePoint, LineRun
 from benchmarks.page import card, facts, figure, notice, page, shown, table, tile, tiles
-from benchmarks.schema import from_json, to_json
+from benchmarks.schema import from_json, read_versioned, to_json
 from benchmarks.svg import HALF_WIDTH, Axis, Plot
 
 LINE_SCHEMA = "talkspurt.bench.line"
@@ -26,17 +25,7 @@ def write_line(folder: Path, run: LineRun) -> None:
 
 def read_line_run(folder: Path) -> LineRun:
     """Read line.json. Raises SchemaError."""
-    path = folder / LINE_FILE
-    try:
-        value = json.loads(path.read_text())
-    except OSError as error:
-        raise SchemaError(f"{path}: {error.strerror}") from None
-    except ValueError:
-        raise SchemaError(f"{path}: not JSON") from None
-    found = (value.get("schema"), value.get("version")) if isinstance(value, dict) else (None, None)
-    if found != (LINE_SCHEMA, LINE_VERSION):
-        raise SchemaError(f"{path}: expected {LINE_SCHEMA} {LINE_VERSION}, found {found[0]} {found[1]}")
-    return from_json(LineRun, value)
+    return from_json(LineRun, read_versioned(folder / LINE_FILE, LINE_SCHEMA, LINE_VERSION))
 
 
 def render_line(run: LineRun) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.errors import BenchError, SchemaError
+from benchmarks.errors import BenchError
 from benchmarks.machine import Machine
-from benchmarks.schema import from_json, to_json
+from benchmarks.schema import from_json, read_versioned, to_json
 
 REFERENCE_SCHEMA = "talkspurt.bench.reference"
 REFERENCE_VERSION = 1
@@ -27,8 +27,8 @@ ENDING_TOKENS = 3  # of silence: the reference appends them to what T3 wrote
 TEXTS = (
     "Your parcel is on its way to you now.",
     "Thank you for calling, your appointment with the doctor is on Tuesday afternoon.",
-    "If you would like to change it, stay on the line and somebody from the office will be with you"
-    " in a moment, or send us a message and we will call you back.",
+    "Somebody from our office will call you back on Tuesday morning and ask you which of the appointments"
+    " that we have left would suit you best",
 )
 SECONDS = (2, 5, 10)
 """Of speech that each text is given: trained weights would take about as long."""
@@ -37,13 +37,13 @@ _TOKENS_A_SECOND = 25
 _TIMEOUT_S = 1_800
 
 # Larger windows recompute the prompt less often; the first is as small as ever.
-_GROWING = [10, 25, 50, 75]
+_GROWING = {"chunk_tokens": [10, 25, 75, 150], "max_unspoken_ms": 8_000, "max_unread_ms": 8_000}
 
 WAYS: dict[str, dict[str, Any]] = {
     "onnx, whole": {"chunk_tokens": [10_000], "max_unspoken_ms": 500_000, "max_unread_ms": 500_000},
-    "onnx": {"chunk_tokens": _GROWING},
-    "onnx, prompt cache": {"chunk_tokens": _GROWING, "prompt_cache": True},
-    "onnx, prompt cache, int8": {"chunk_tokens": _GROWING, "prompt_cache": True, "t3_int8": True},
+    "onnx": _GROWING,
+    "onnx, prompt cache": {**_GROWING, "prompt_cache": True},
+    "onnx, prompt cache, int8": {**_GROWING, "prompt_cache": True, "t3_int8": True},
 }
 """Ways in which ours speaks; `whole` is the reference's own: all tokens, then all audio."""
 
@@ -137,6 +137,11 @@ def _utterances(way: str, number: int, answer: dict[str, Any]) -> list[Utterance
     made = []
     for each, seconds in zip(answer["utterances"], SECONDS, strict=True):
         tokens = seconds * _TOKENS_A_SECOND
+        spoken_s = (tokens + ENDING_TOKENS) / _TOKENS_A_SECOND
+        if abs(each["audio_s"] - spoken_s) > 1 / _TOKENS_A_SECOND:
+            raise ReferenceFailed(
+                f"{way} spoke {each['audio_s']:.2f} s where {spoken_s:.2f} s were asked for"
+            )
         made.append(Utterance(way=way, round=number, peak_mib=peak, **{**each, "tokens": tokens}))
     return made
 
@@ -149,14 +154,7 @@ def write_reference(folder: Path, run: ReferenceRun) -> None:
 
 def read_reference(folder: Path) -> ReferenceRun:
     """Read reference.json. Raises SchemaError."""
-    path = folder / REFERENCE_FILE
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise SchemaError(f"{path}: {error}") from None
-    found = (value.get("schema"), value.get("version")) if isinstance(value, dict) else (None, None)
-    if found != (REFERENCE_SCHEMA, REFERENCE_VERSION):
-        raise SchemaError(f"{path}: expected {REFERENCE_SCHEMA} {REFERENCE_VERSION}, found {found}")
+    value = read_versioned(folder / REFERENCE_FILE, REFERENCE_SCHEMA, REFERENCE_VERSION)
     return from_json(ReferenceRun, value)
 
 

@@ -14,7 +14,7 @@ from benchmarks.arrivals import Load
 from benchmarks.errors import SchemaError
 from benchmarks.machine import Machine
 from benchmarks.record import Deliveries, RequestRecord
-from benchmarks.schema import from_json, to_json
+from benchmarks.schema import from_json, read_versioned, to_json
 from benchmarks.summary import Summary
 
 RUN_SCHEMA = "talkspurt.bench.run"
@@ -71,13 +71,7 @@ def write_run(folder: Path, run: Run, records: Sequence[RequestRecord]) -> None:
 
 def read_run(folder: Path) -> Run:
     """Read run.json. Raises SchemaError for whatever is not one of ours, of this version."""
-    value = _load(folder / RUN_FILE, _read_text(folder / RUN_FILE))
-    found = (value.get("schema"), value.get("version")) if isinstance(value, dict) else (None, None)
-    if found != (RUN_SCHEMA, RUN_VERSION):
-        raise SchemaError(
-            f"{folder / RUN_FILE}: expected {RUN_SCHEMA} {RUN_VERSION}, found {found[0]} {found[1]}"
-        )
-    return from_json(Run, value)
+    return from_json(Run, read_versioned(folder / RUN_FILE, RUN_SCHEMA, RUN_VERSION))
 
 
 def read_requests(folder: Path) -> list[RequestRecord]:

@@ -3,9 +3,11 @@
 Nothing is guessed: an unknown key, a missing key and a wrong type are SchemaErrors that name the place.
 """
 
+import json
 import types
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from benchmarks.errors import SchemaError
@@ -23,6 +25,20 @@ def to_json(value: Any) -> Any:
         return {key: to_json(each) for key, each in value.items()}
     if isinstance(value, tuple):
         return [to_json(each) for each in value]
+    return value
+
+
+def read_versioned(path: Path, schema: str, version: int) -> Any:
+    """The object in a result file. Raises SchemaError unless it is there and of this schema and version."""
+    try:
+        value = json.loads(path.read_text())
+    except OSError as error:
+        raise SchemaError(f"{path}: {error.strerror}") from None
+    except ValueError:
+        raise SchemaError(f"{path}: not JSON") from None
+    found = (value.get("schema"), value.get("version")) if isinstance(value, dict) else (None, None)
+    if found != (schema, version):
+        raise SchemaError(f"{path}: expected {schema} {version}, found {found[0]} {found[1]}")
     return value
 
 

@@ -81,6 +81,22 @@ def verify(ctx: click.Context, folder: Path, model: Path, threads: int, as_json:
         ctx.exit(1)
 
 
+@export.command()
+@click.option("--model", required=True, type=click.Path(path_type=Path), help="Folder of official weights.")
+@click.option("--tokens", type=click.IntRange(20, 900), default=100, show_default=True, help="25 a second.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the codes that are spoken.")
+@click.option("--threads", default=0, show_default="as many as there are cores")
+def deviation(model: Path, tokens: int, seed: int, threads: int) -> None:
+    """How far speech in windows is from speech in one piece, for each way of cutting it."""
+    click.echo("| way | windows | mel, relative RMS | jump at seams |\n|---|---|---|---|")
+    with _told():
+        from export.deviation import deviations
+
+        for each in deviations(model, tokens, seed, threads):
+            jump = f"{each.seam_jump:.2f}" if each.windows > 1 else ""
+            click.echo(f"| {each.way} | {each.windows} | {each.mel_relative:.4f} | {jump} |")
+
+
 def _next(bar: Any, name: str) -> None:
     if bar.desc:
         bar.update()

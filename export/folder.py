@@ -26,6 +26,7 @@ from engines.model import CONDITIONALS_FILE, S3GEN_FILE, TOKENIZER_FILES, VOICE_
 from engines.nets.build import graphs, load_nets
 from engines.nets.conditionals import load_conditionals
 from engines.nets.graph_specs import graph_specs
+from engines.voices.conditioning import BUILT_IN_DBOV, built_in_description
 from engines.voices.library import VoiceLibrary
 from export.half import HALVED, halve
 from export.onnx_graphs import OPS, OPSET, QUANTISED_OPS, check_ops, export_graph, write_graph
@@ -44,9 +45,6 @@ FAMILIES = {
 """Graphs whose weights share a file."""
 
 DEFAULT_VOICE_FILE = "voices/default.safetensors"
-NOMINAL_DBOV = -27.0
-"""The level that the model is trained to speak at; nobody has measured the default voice yet."""
-
 WHOLE_TOKENIZER_FILE = "tokenizer.json"
 """Goes before the published files where a model has it."""
 
@@ -143,8 +141,8 @@ class _Export:
             return ()
         path = self._folder / DEFAULT_VOICE_FILE
         conditioning = load_conditionals(conditionals, self._model)
-        description = f"The voice that comes with Chatterbox {self._model.name.capitalize()}"
-        VoiceLibrary(path.parent, {}).add(path.stem, conditioning, description, NOMINAL_DBOV, replace=True)
+        description = built_in_description(self._model.name)
+        VoiceLibrary(path.parent, {}).add(path.stem, conditioning, description, BUILT_IN_DBOV, replace=True)
         return (DEFAULT_VOICE_FILE,)
 
     def _write_manifest(self, tokenizer: tuple[str, ...], voices: tuple[str, ...]) -> Manifest:

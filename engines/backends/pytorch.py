@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from engines.backends.base import Backend, Voice
 from engines.backends.runner import Tensors
-from engines.chatterbox.open import NOMINAL_DBOV, open_chatterbox, require_model
+from engines.chatterbox.open import open_chatterbox, require_model
 from engines.config import EngineConfig
 from engines.contract import DEFAULT_VOICE
 from engines.errors import BackendUnavailable, ConfigError
 from engines.model import CONDITIONALS_FILE
+from engines.voices.conditioning import BUILT_IN_DBOV, built_in_description
 
 
 def open_backend(config: EngineConfig) -> Backend:
@@ -95,9 +96,9 @@ def _built_in(runner: TorchRunner) -> dict[str, Voice]:
     path = runner.folder / CONDITIONALS_FILE
     if not path.is_file():
         return {}
-    description = f"The voice that comes with Chatterbox {runner.model.name.capitalize()}"
+    description = built_in_description(runner.model.name)
     conditioning = load_conditionals(path, runner.model)
-    return {DEFAULT_VOICE: Voice(DEFAULT_VOICE, description, NOMINAL_DBOV, conditioning)}
+    return {DEFAULT_VOICE: Voice(DEFAULT_VOICE, description, BUILT_IN_DBOV, conditioning)}
 
 
 def _runtime(device: str) -> Any:

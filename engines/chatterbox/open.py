@@ -28,9 +28,6 @@ from engines.voices.conditioning import Conditioning
 from engines.voices.enroll import Enroller
 from engines.voices.library import VoiceLibrary
 
-NOMINAL_DBOV = -27.0
-"""The level that the model is trained to speak at, for voices that nobody has measured."""
-
 RUNNERS = {
     "onnx": "engines.backends.onnxrt:open_runner",
     "pytorch": "engines.backends.pytorch:open_runner",

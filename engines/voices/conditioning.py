@@ -17,3 +17,12 @@ class Conditioning:
     s3_prompt_mel: NDArray[np.float32] = field(repr=False)  # (2 * s3 prompt tokens, 80) log-mel
     embedding: NDArray[np.float32] = field(repr=False)  # (192,) CAMPPlus x-vector, as it comes
     origin: dict[str, Any] = field(default_factory=dict)  # how and from what it was made
+
+
+BUILT_IN_DBOV = -27.0
+"""The level that models are trained to speak at, for a model's own voice, which nobody has measured."""
+
+
+def built_in_description(model_name: str) -> str:
+    """Of the voice in a model's conditionals."""
+    return f"The voice that comes with Chatterbox {model_name.capitalize()}"

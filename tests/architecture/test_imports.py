@@ -37,6 +37,12 @@ EXPORT_SEES = (
     "engines.backends.signature",
     "engines.backends.manifest",
     "engines.backends.runner",
+    # Speech in windows against speech in one piece takes the lane that speaks in windows.
+    "engines.backends.base",
+    "engines.backends.pytorch",
+    "engines.chatterbox.audio",
+    "engines.config",
+    "engines.scheduler.chunking",
     "engines.errors",
     "engines.model",
     "engines.rates",

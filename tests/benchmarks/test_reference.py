@@ -27,6 +27,8 @@ from benchmarks.reference import (
     read_reference,
     write_reference,
 )
+from engines.config import EngineConfig
+from engines.text import Segmenter
 
 SETUP = Setup(Path("weights"), Path("graphs"), Path("python"), 2, rounds=2, seed=0, ways=("onnx",))
 ENGINE_RUN = [sys.executable, "-m", "benchmarks.targets.model_run"]
@@ -49,8 +51,8 @@ def test_every_way_runs_once_a_round_and_in_turn(monkeypatch: pytest.MonkeyPatch
 
     def process(command: list[str], job: dict[str, Any]) -> dict[str, Any]:
         asked.append((command[0] == "python", [each["tokens"] for each in job["utterances"]]))
-        parts = {"t3_s": 1, "s3gen_s": 1, "first_audio_s": 2, "total_s": 2, "audio_s": 2, "tokens": 1}
-        return {"utterances": [parts] * 3, "peak_mib": 100}
+        parts = {"t3_s": 1, "s3gen_s": 1, "first_audio_s": 2, "total_s": 2, "tokens": 1}
+        return {"utterances": [{**parts, "audio_s": each} for each in (2.12, 5.12, 10.12)], "peak_mib": 100}
 
     monkeypatch.setattr(reference, "_process", process)
     made = measure(SETUP)
@@ -63,6 +65,22 @@ def test_every_way_runs_once_a_round_and_in_turn(monkeypatch: pytest.MonkeyPatch
         ("onnx", 1),
     ]
     assert {each.tokens for each in made} == {50, 125, 250}
+
+
+def test_a_way_that_speaks_more_or_less_than_it_was_asked_for_is_no_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parts = {"t3_s": 1, "s3gen_s": 1, "first_audio_s": 2, "total_s": 2, "audio_s": 10.12, "tokens": 1}
+    answer = {"utterances": [parts] * 3, "peak_mib": 100}
+    monkeypatch.setattr(reference, "_process", lambda command, job: answer)
+    with pytest.raises(ReferenceFailed, match=r"reference spoke 10.12 s where 2.12 s were asked for"):
+        measure(SETUP)
+
+
+def test_each_text_is_one_segment_so_that_all_speak_as_many_tokens() -> None:
+    for text in reference.TEXTS:
+        segmenter = Segmenter(max_chars=EngineConfig().max_segment_chars)
+        assert len(segmenter.push(text) + segmenter.flush()) == 1, text
 
 
 def test_a_process_that_fails_is_told_with_its_last_words() -> None:
