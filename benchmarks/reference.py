@@ -27,7 +27,7 @@ ENDING_TOKENS = 3  # of silence: the reference appends them to what T3 wrote
 TEXTS = (
     "Your parcel is on its way to you now.",
     "Thank you for calling, your appointment with the doctor is on Tuesday afternoon.",
-    "Somebody from our office will call you on Tuesday and ask which of the appointments would suit you best.",
+    "Somebody from our office will call you on Tuesday and ask which of our times would suit you best.",
 )
 SECONDS = (2, 5, 10)
 """Of speech that each text is given: trained weights would take about as long."""
