@@ -151,8 +151,14 @@ class SpeechEngine:
         return speech
 
     async def warm_up(self, text: str = "Talkspurt is warming up.") -> None:
-        """Speak one utterance through every lane and discard it; without a voice there is nothing to warm."""
-        voice = DEFAULT_VOICE if DEFAULT_VOICE in self.voices else next(iter(self.voices), None)
+        """Speak one utterance through every lane and discard it, if there is a voice; ready the enroller.
+
+        Opening a graph holds up every thread of the process: it must not happen beside calls.
+        """
+        if self._enroller is not None and self.voices.folder is not None:
+            await asyncio.to_thread(self._enroller.warm_up)
+        # A file may be listed and not be fit to speak with: one that can be read is warmed with.
+        voice = next((name for name in (DEFAULT_VOICE, *self.voices) if name in self.voices), None)
         if voice is None:
             return
         async with self.speak(text, SpeechRequest(voice)) as speech:

@@ -45,7 +45,9 @@ def onnx(model: Path, out: Path, precision: str, int8: bool, graphs: str | None,
         from export.onnx_graphs import ExportError
 
         named = tuple(name.strip() for name in graphs.split(",")) if graphs else ()
-        plan = ExportPlan(model, out, half=precision == "fp16", int8=int8, graphs=named, force=force)
+        plan = ExportPlan(
+            model, out.resolve(), half=precision == "fp16", int8=int8, graphs=named, force=force
+        )
         with tqdm(total=len(graph_names(plan)), unit=" graphs", delay=1) as bar:
             try:
                 manifest = export_folder(plan, lambda name: _next(bar, name))

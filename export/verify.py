@@ -73,8 +73,8 @@ class Verdict:
 def verify_folder(folder: Path, model: Path, threads: int = 0) -> Iterator[Verdict]:
     """A verdict for each graph, as it comes.
 
-    Raises ConfigError for a folder whose files are not those of its manifest, or for other weights than
-    those that it was made from.
+    Raises ConfigError for a folder whose files are not those of its manifest, or for a model of other
+    numbers; other weights of the same numbers show as graphs that differ.
     """
     manifest = read_manifest(folder)
     check_files(folder, manifest, deep=True)

@@ -108,6 +108,10 @@ class Synthesizer(Protocol):
 class Enroller(Protocol):
     """Voice encoders: a recording to what makes a voice. Called from one thread at a time, beside speech."""
 
+    def warm_up(self) -> None:
+        """Open what enrolling needs, before there are calls to hold up."""
+        ...
+
     def enroll(self, samples: Samples, /) -> Any:
         """The conditioning of a Voice. Raises InvalidRequest for a recording that will not do."""
         ...

@@ -48,8 +48,8 @@ class Rows:
     windows: int
 
 
-ROWS = {"cpu": Rows(tokens=16, prefill=4, windows=4), "cuda": Rows(tokens=64, prefill=16, windows=16)}
-"""By device. A CPU gains little by batching windows, and everyone waits for the step they are in."""
+ROWS = {"cpu": Rows(tokens=16, prefill=4, windows=1), "cuda": Rows(tokens=64, prefill=16, windows=16)}
+"""By device. A CPU gains nothing by batching windows, and everyone would wait for the last of them."""
 
 
 class ModelRunner(Runner, Protocol):
@@ -84,6 +84,7 @@ def open_chatterbox(
         Sampling(config.temperature, config.top_k, config.top_p, config.repetition_penalty),
         max_rows=rows.tokens,
         max_tokens=config.max_segment_tokens,
+        row_by_row=config.t3_int8,
     )
     return Backend(
         name=name,

@@ -74,8 +74,11 @@ class ChatterboxTokens:
         max_rows: int = 16,
         max_prefixes: int = MAX_PREFIXES,
         max_tokens: int = MAX_TOKENS,
+        row_by_row: bool = False,
     ) -> None:
+        """``row_by_row``: for graphs whose rows hear of each other, as those with one 8-bit scale for all."""
         self._t3, self._tokenizer = model.t3, tokenizer
+        self._rows_a_run = 1 if row_by_row else max_rows
         self._sampling = sampling or Sampling()
         self._max_tokens = max_tokens - ENDING_SILENCE_TOKENS
         self._graph = T3Graph(runner, model)
@@ -95,7 +98,11 @@ class ChatterboxTokens:
             first = self._claim([row.slot for row in rows])
             for place, prefix in enumerate(prefixes, first):
                 self.arena.write(place, 0, prefix)
-            logits = self._prefill(texts, first)
+            logits = [
+                each
+                for at in range(0, len(texts), self._rows_a_run)
+                for each in self._prefill(texts[at : at + self._rows_a_run], first + at)
+            ]
         except BaseException:  # these slots are tried again, and what never started is never stopped
             for row in rows:
                 self.arena.release(row.slot)
@@ -111,7 +118,9 @@ class ChatterboxTokens:
             row.state.hear(row.token, row.position)
             self._guard(row)
         speaking = [row for row in rows if row.state.ended_at is None]
-        logits = self._decode(speaking) if speaking else {}
+        logits: dict[int, Logits] = {}
+        for at in range(0, len(speaking), self._rows_a_run):
+            logits |= self._decode(speaking[at : at + self._rows_a_run])
         return [
             self._sample(row.state, logits[row.slot], row.seed, row.position)
             if row.slot in logits

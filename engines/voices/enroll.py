@@ -11,7 +11,7 @@ from engines.backends.runner import Runner
 from engines.backends.signature import VOICE_CODES, VOICE_SPEAKER, VOICE_XVECTOR
 from engines.contract import Samples
 from engines.model import MAX_S3_PROMPT_TOKENS, ModelConfig
-from engines.rates import MEL_FRAMES_PER_TOKEN, TOKEN_HZ, TOKEN_SAMPLES
+from engines.rates import MEL_FRAMES_PER_TOKEN, SAMPLE_RATE_HZ, TOKEN_HZ, TOKEN_SAMPLES
 from engines.voices.conditioning import Conditioning
 from engines.voices.features import (
     HOP_16K_SAMPLES,
@@ -35,6 +35,13 @@ class Enroller:
     def __init__(self, runner: Runner, model: ModelConfig) -> None:
         self._runner = runner
         self._t3_prompt_tokens = model.t3.prompt_tokens
+
+    def warm_up(self) -> None:
+        """Run all three graphs once on a hum, so that the first recording finds them open."""
+        hum_24k = (0.1 * np.sin(np.arange(2 * SAMPLE_RATE_HZ) / 25)).astype(np.float32)
+        hum_16k = sinc_24k_to_16k(hum_24k)
+        self._s3_prompt(hum_24k)
+        self._speaker(hum_16k)
 
     def enroll(self, samples_24k: Samples) -> Conditioning:
         """A checked recording (n,) at 24 kHz -> its voice.

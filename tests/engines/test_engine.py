@@ -4,6 +4,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from engines.contract import Samples, StepRecord
 from engines.errors import ConfigError, EngineClosed, EngineFull, InvalidRequest, SpeechFailed
 from engines.scheduler.policy import StepKind
 from engines.text import Segmenter, normalize
+from engines.voices.library import VoiceLibrary
 from tests.fakes.backend import FakeModel, Fault, audio_of, fake_backend
 
 TEXT = "Hello there. Your order has shipped, and it will be with you on Monday! Is there anything else?"
@@ -180,6 +183,41 @@ async def test_warming_up_goes_through_every_lane_and_leaves_nothing(start: Open
     await engine.warm_up()
     assert {record.kind for record in records} == {"prefill", "decode", "window"}
     assert engine.in_use == 0
+
+
+class Warmed:
+    """An enroller that counts how often it is warmed."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def warm_up(self) -> None:
+        self.times += 1
+
+    def enroll(self, samples: Samples, /) -> None:
+        """Not asked for here."""
+
+
+@pytest.mark.parametrize(("has_folder", "times"), [(True, 1), (False, 0)])
+async def test_the_enroller_is_warmed_where_there_is_a_folder_for_its_voices(
+    tmp_path: Path, has_folder: bool, times: int
+) -> None:
+    backend, enroller = fake_backend(), Warmed()
+    voices = VoiceLibrary(tmp_path if has_folder else None, backend.voices)
+    engine = SpeechEngine(replace(backend, voices=voices, enroller=enroller), EngineConfig())
+    await engine.warm_up()
+    engine.close()
+    assert enroller.times == times
+
+
+async def test_a_voice_that_cannot_be_read_does_not_keep_the_engine_from_warming_up(tmp_path: Path) -> None:
+    (tmp_path / "aaa.safetensors").write_bytes(b"no voice")
+    records: list[StepRecord] = []
+    backend = replace(fake_backend(), voices=VoiceLibrary(tmp_path, {}))
+    engine = SpeechEngine(backend, EngineConfig(), records.append)
+    await engine.warm_up()
+    engine.close()
+    assert records == [], "there is no voice to warm with"
 
 
 # At the door

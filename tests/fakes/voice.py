@@ -58,6 +58,9 @@ class FakeEnroller:
     gate: threading.Event = field(default_factory=threading.Event)
     make: Callable[[Samples], Conditioning] = lambda samples: conditioning(len(samples), 20, 10)
 
+    def warm_up(self) -> None:
+        """Nothing to open."""
+
     def enroll(self, samples: Samples, /) -> Conditioning:
         self.inside += 1
         self.most_inside = max(self.most_inside, self.inside)

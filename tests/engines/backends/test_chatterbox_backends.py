@@ -167,6 +167,12 @@ def test_8_bit_t3_speaks() -> None:
     assert opened("onnx", t3_int8=True).details["t3"] == "int8"
 
 
+def test_8_bit_tokens_in_a_batch_are_those_alone() -> None:
+    """Its scales are those of all that a run multiplies at once, so each row has a run of its own."""
+    backend = opened("onnx", t3_int8=True)
+    assert decode(backend, TEXTS) == [decode(backend, [text])[0] for text in TEXTS]
+
+
 def test_8_bit_t3_is_another_graph_than_t3() -> None:
     """The same texts, until an error of 8 bits tips a choice."""
     assert decode(opened("onnx", t3_int8=True), TEXTS) != decode(opened("onnx"), TEXTS)

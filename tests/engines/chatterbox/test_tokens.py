@@ -225,6 +225,17 @@ def test_only_the_rows_from_the_first_asked_to_the_last_are_run() -> None:
 # Trying again
 
 
+def test_row_by_row_no_run_has_two_rows_and_each_says_its_own() -> None:
+    runner = T3Runner(NET)
+    model = make(runner, row_by_row=True)
+    rows = [Row(0, "One thing."), Row(1, "And another thing.", BEN), Row(2, "Last.")]
+    start(model, *rows)
+    for _ in range(5):
+        step(model, *rows)
+    assert {len(call["ids"]) for call in runner.calls} == {1}
+    assert [row.tokens for row in rows] == [alone(row.text, row.voice, tokens=6) for row in rows]
+
+
 def failing(times: int, row_ids: int) -> Callable[[Arrays, Arrays], None]:
     """Raises the first ``times`` times that a run of that many rows is made."""
     left = [times]

@@ -58,6 +58,12 @@ def test_all_five_parts_are_made_as_the_model_takes_them(nets: VoiceNets) -> Non
         assert part.dtype == np.float32
 
 
+def test_warming_up_runs_every_graph(nets: VoiceNets) -> None:
+    listening = Listening(nets)
+    Enroller(listening, TINY).warm_up()
+    assert all(listening.heard.values())
+
+
 def test_it_is_told_where_a_voice_came_from(nets: VoiceNets) -> None:
     origin = Enroller(nets, TINY).enroll(speechlike(6.5)).origin
     assert origin["seconds"] == 6.5
