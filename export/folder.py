@@ -26,7 +26,7 @@ from engines.model import CONDITIONALS_FILE, S3GEN_FILE, TOKENIZER_FILES, VOICE_
 from engines.nets.build import graphs, load_nets
 from engines.nets.conditionals import load_conditionals
 from engines.nets.graph_specs import graph_specs
-from engines.voices.conditioning import BUILT_IN_DBOV, built_in_description
+from engines.voices.conditioning import built_in_description
 from engines.voices.library import VoiceLibrary
 from export.half import HALVED, halve
 from export.onnx_graphs import OPS, OPSET, QUANTISED_OPS, check_ops, export_graph, write_graph
@@ -142,7 +142,7 @@ class _Export:
         path = self._folder / DEFAULT_VOICE_FILE
         conditioning = load_conditionals(conditionals, self._model)
         description = built_in_description(self._model.name)
-        VoiceLibrary(path.parent, {}).add(path.stem, conditioning, description, BUILT_IN_DBOV, replace=True)
+        VoiceLibrary(path.parent, {}).add(path.stem, conditioning, description, replace=True)
         return (DEFAULT_VOICE_FILE,)
 
     def _write_manifest(self, tokenizer: tuple[str, ...], voices: tuple[str, ...]) -> Manifest:

@@ -14,7 +14,7 @@ from engines.config import EngineConfig
 from engines.contract import DEFAULT_VOICE
 from engines.errors import BackendUnavailable, ConfigError
 from engines.model import CONDITIONALS_FILE
-from engines.voices.conditioning import BUILT_IN_DBOV, built_in_description
+from engines.voices.conditioning import UNMEASURED_DBOV, built_in_description
 
 
 def open_backend(config: EngineConfig) -> Backend:
@@ -98,7 +98,7 @@ def _built_in(runner: TorchRunner) -> dict[str, Voice]:
         return {}
     description = built_in_description(runner.model.name)
     conditioning = load_conditionals(path, runner.model)
-    return {DEFAULT_VOICE: Voice(DEFAULT_VOICE, description, BUILT_IN_DBOV, conditioning)}
+    return {DEFAULT_VOICE: Voice(DEFAULT_VOICE, description, UNMEASURED_DBOV, conditioning)}
 
 
 def _runtime(device: str) -> Any:

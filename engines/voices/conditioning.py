@@ -19,8 +19,8 @@ class Conditioning:
     origin: dict[str, Any] = field(default_factory=dict)  # how and from what it was made
 
 
-BUILT_IN_DBOV = -27.0
-"""The level that models are trained to speak at, for a model's own voice, which nobody has measured."""
+UNMEASURED_DBOV = -27.0
+"""The level that models are trained to speak at: of a voice whose own nobody has measured."""
 
 
 def built_in_description(model_name: str) -> str:

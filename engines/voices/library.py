@@ -18,6 +18,7 @@ from engines.backends.base import Voice
 from engines.contract import DEFAULT_VOICE
 from engines.errors import ConfigError, InvalidRequest
 from engines.model import ModelConfig
+from engines.voices.conditioning import UNMEASURED_DBOV
 from engines.voices.files import (
     SUFFIX,
     VoiceLabel,
@@ -140,7 +141,7 @@ class VoiceLibrary(Mapping[str, Voice]):
         name: str,
         conditioning: Any,
         description: str,
-        nominal_dbov: float,
+        nominal_dbov: float = UNMEASURED_DBOV,
         replace: bool = False,
     ) -> VoiceLabel:
         """Keep a voice in the folder, which is made where there is none.

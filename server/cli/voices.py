@@ -16,7 +16,6 @@ from engines.voices.files import VoiceLabel, check_name
 from engines.voices.library import VoiceLibrary
 
 _TIMEOUT_S = 180  # a recording may wait for four others
-_UNMEASURED_DBOV = -27.0  # what the model is trained to speak at
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -208,7 +207,7 @@ def import_voice(name: str, file: Path, description: str | None, replace: bool, 
         from engines.chatterbox.open import import_conditionals
 
         described = description or f"Imported from {file.name}"
-        label = library.add(name, import_conditionals(file), described, _UNMEASURED_DBOV, replace)
+        label = library.add(name, import_conditionals(file), described, replace=replace)
     _echo(name, label)
 
 
