@@ -21,12 +21,15 @@ _TOKEN_MS = 1_000 // TOKEN_HZ
 PROFILES = ("latency", "balanced", "throughput")
 DEVICES = ("cpu", "cuda")
 
+DEFAULT_ENGINE = "preview"
+"""The backend that speaks where none is named; server.config says the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """How one engine runs. Build it with :meth:`resolve`, which knows the profiles."""
 
-    backend: str = "preview"
+    backend: str = DEFAULT_ENGINE
     max_utterances: int = 200
     max_text_chars: int = 10_000  # of one utterance
     max_segment_chars: int = 300
@@ -42,13 +45,15 @@ class EngineConfig:
     voices: str | None = None  # folder of enrolled voices
     device: str = "cpu"
     threads: int = 0  # of one step; 0: as many as there are cores
-    prompt_cache: bool = False  # S3Gen's prompt once per voice instead of once per chunk; not exact
+    # S3Gen's prompt once per voice instead of once per chunk; not exact. None: as the model says.
+    prompt_cache: bool | None = None
     t3_int8: bool = False  # T3 with 8-bit weights, where they were exported
     left_context_tokens: int = 25  # recomputed before each chunk
-    temperature: float = 0.8
-    top_k: int = 1_000
-    top_p: float = 0.95
-    repetition_penalty: float = 1.2
+    # How T3 chooses, as engines.sampling has it. None: the model's own.
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    repetition_penalty: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_utterances", "max_text_chars", "lead_ms", "min_reserve_ms"):

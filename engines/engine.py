@@ -37,6 +37,7 @@ log = logging.getLogger("talkspurt.engine")
 
 BACKENDS = {
     "onnx": "engines.backends.onnxrt:open_backend",
+    "pocket": "engines.backends.onnxrt:open_pocket",
     "preview": "engines.backends.preview:open_backend",
     "pytorch": "engines.backends.pytorch:open_backend",
     "tone": "engines.backends.tone:open_backend",

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from engines.errors import ConfigError
 from engines.rates import MEL_FRAMES_PER_TOKEN, SPEECH_CODES
+from engines.sampling import Sampling
 
 MODEL_FILE = "talkspurt.json"
 
@@ -20,6 +21,14 @@ SILENCE_TOKEN = 4_299
 """S3's code of silence: three of them end every segment, as the reference has it."""
 
 ENDING_SILENCE_TOKENS = 3
+
+MAX_S3_PROMPT_TOKENS = 250
+"""S3Gen listens to at most 10 s of the reference."""
+
+MAX_S3_PROMPT_MEL_FRAMES = MAX_S3_PROMPT_TOKENS * MEL_FRAMES_PER_TOKEN
+
+CODE_LEVELS = 3
+"""A speech code is a number of ternary digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,15 @@ class T3Config:
     @property
     def head_width(self) -> int:
         return self.width // self.heads
+
+    @property
+    def start_code(self) -> int:
+        """What stands before the first speech code; the two after the codes are no sound."""
+        return self.speech_codes - 2
+
+    @property
+    def stop_code(self) -> int:
+        return self.speech_codes - 1
 
     @property
     def first_speech_id(self) -> int:
@@ -108,6 +126,7 @@ class SpeechTokenizerConfig:
     layers: int = 6
     mels: int = 128
     fsmn_kernel: int = 31
+    digits: int = 8  # ternary, of a code
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +148,35 @@ class ModelConfig:
     t3_file: str
     t3: T3Config = field(default_factory=T3Config)
     codes: int = SPEECH_CODES
+    silence_code: int = SILENCE_TOKEN
+    s3_prompt_tokens: int = MAX_S3_PROMPT_TOKENS  # of a recording, which S3Gen's prompt is made of
+    sampling: Sampling = field(default_factory=Sampling)  # unless told otherwise
+    prompt_cache: bool = False  # S3Gen's prompt once a voice, unless told otherwise: not exact
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     estimator: EstimatorConfig = field(default_factory=EstimatorConfig)
     vocoder: VocoderConfig = field(default_factory=VocoderConfig)
     xvector: XVectorConfig = field(default_factory=XVectorConfig)
     speech_tokenizer: SpeechTokenizerConfig = field(default_factory=SpeechTokenizerConfig)
     voice_encoder: VoiceEncoderConfig = field(default_factory=VoiceEncoderConfig)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming the key that does not go with the others."""
+        digits = self.speech_tokenizer.digits
+        # The engine's own START and STOP lie behind as many codes (engines.rates).
+        self._require("codes", self.codes <= SPEECH_CODES, f"must be at most {SPEECH_CODES}")
+        is_coded = digits <= self.codes == CODE_LEVELS**digits  # no power of a number beyond reason
+        self._require("codes", is_coded, f"must be {CODE_LEVELS}**{digits}, as the speech tokenizer has it")
+        if self.t3.speech_codes != self.codes + 2:
+            reason = f"must be {self.codes + 2}: the codes, start and stop"
+            raise ConfigError("t3: speech_codes", self.t3.speech_codes, reason)
+        is_code = 0 <= self.silence_code < self.codes
+        self._require("silence_code", is_code, f"must be from 0 to {self.codes - 1}")
+        is_heard = 1 <= self.s3_prompt_tokens <= MAX_S3_PROMPT_TOKENS
+        self._require("s3_prompt_tokens", is_heard, f"must be from 1 to {MAX_S3_PROMPT_TOKENS}")
+
+    def _require(self, key: str, holds: bool, reason: str) -> None:
+        if not holds:
+            raise ConfigError(key, getattr(self, key), reason)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"
@@ -148,11 +190,6 @@ TOKENIZER_FILES = ("vocab.json", "merges.txt", "added_tokens.json")
 TURBO = ModelConfig("turbo", "t3_turbo_v1.safetensors")
 NANO = ModelConfig("nano", "t3_nano_v1.safetensors", T3Config(width=768, layers=12, heads=12))
 PUBLISHED: Mapping[str, ModelConfig] = {each.name: each for each in (TURBO, NANO)}
-
-MAX_S3_PROMPT_TOKENS = 250
-"""S3Gen listens to at most 10 s of the reference."""
-
-MAX_S3_PROMPT_MEL_FRAMES = MAX_S3_PROMPT_TOKENS * MEL_FRAMES_PER_TOKEN
 
 
 def find_model(folder: Path) -> ModelConfig:
@@ -176,7 +213,7 @@ def parse_model(text: str) -> ModelConfig:
     """A `talkspurt.json`. Raises ConfigError naming the key that is unknown, missing or of a wrong type."""
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of JSON, or of a number of thousands of digits
         raise ConfigError(MODEL_FILE, text[:40], f"is not JSON: {error}") from None
     return _parse(ModelConfig, values, MODEL_FILE)
 
@@ -194,21 +231,34 @@ def _parse(kind: type[Config], values: Any, where: str) -> Config:
                 f"{where}: {name}", values[name], f"is not known; known are {', '.join(sorted(known))}"
             )
     hints = get_type_hints(kind)
-    given = {name: _value(hints[name], value, f"{where}: {name}") for name, value in values.items()}
+    given = {
+        name: _value(hints[name], value, f"{where}: {name}", least=0 if name in _MAY_BE_0 else 1)
+        for name, value in values.items()
+    }
     try:
         return kind(**given)
     except TypeError as error:
         raise ConfigError(where, sorted(values), str(error)) from None
+    except ConfigError as error:
+        reason = str(error).removeprefix(f"{error.field}: {error.value!r} ")
+        raise ConfigError(f"{where}: {error.field}", error.value, reason) from None
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
+_MAY_BE_0 = ("harmonics", "silence_code", "top_k")
+
+
+def _value(hint: Any, value: Any, where: str, least: int) -> Any:
     if is_dataclass(hint):
         return _parse(hint, value, where)  # type: ignore[arg-type]
-    if hint in (int, str):
+    if hint in (bool, int, str):
         if type(value) is not hint:
             raise ConfigError(where, value, f"must be of type {hint.__name__}")
-        if hint is int and value < 1:
-            raise ConfigError(where, value, "must be at least 1")
+        if hint is int and value < least:
+            raise ConfigError(where, value, f"must be at least {least}")
+        return value
+    if hint is float:  # its range is for its owner to tell
+        if type(value) not in (int, float):
+            raise ConfigError(where, value, "must be a number")
         return value
     if not isinstance(value, list) or not all(type(each) is int and each >= 1 for each in value):
         raise ConfigError(where, value, "must be a list of whole numbers of at least 1")

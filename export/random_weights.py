@@ -20,14 +20,13 @@ from tqdm import tqdm
 
 from engines.model import (
     CONDITIONALS_FILE,
-    MAX_S3_PROMPT_TOKENS,
     MEL_BANDS,
     MODEL_FILE,
     PUBLISHED,
     ModelConfig,
 )
 from engines.nets.build import blank_nets, file_plans
-from engines.rates import MEL_FRAMES_PER_TOKEN, STOP_TOKEN
+from engines.rates import MEL_FRAMES_PER_TOKEN
 from export.random_tokenizer import write_tokenizer
 
 DTYPES: Mapping[str, tuple[str, Any]] = {"float32": ("F32", np.float32), "float16": ("F16", np.float16)}
@@ -70,13 +69,14 @@ def write_random(
     write_tokenizer(folder, model.t3.text_codes)
     torch.save(random_conditionals(model, seed), folder / CONDITIONALS_FILE)
     for plan in file_plans(model, blank_nets(model)):
-        _write_tensors(folder / plan.name, plan.holds(), seed, dtype, never_stops, progress)
+        never_said = model.t3.stop_code if never_stops else None
+        _write_tensors(folder / plan.name, plan.holds(), seed, dtype, never_said, progress)
 
 
 def random_conditionals(model: ModelConfig, seed: int) -> dict[str, dict[str, Tensor | None]]:
     """A voice that nobody has, as `conds.pt` holds one."""
     draw = _generator(seed, CONDITIONALS_FILE)
-    tokens = min(MAX_S3_PROMPT_TOKENS, model.t3.prompt_tokens)
+    tokens = min(model.s3_prompt_tokens, model.t3.prompt_tokens)
     speaker = draw.standard_normal((1, model.t3.speaker_width), np.float32)
     mel = LOG_MEL + 2 * draw.standard_normal((1, MEL_FRAMES_PER_TOKEN * tokens, MEL_BANDS), np.float32)
     return {
@@ -139,9 +139,12 @@ def _generator(seed: int, key: str) -> np.random.Generator:
 
 
 def _write_tensors(
-    path: Path, likes: Mapping[str, Tensor], seed: int, dtype: str, never_stops: bool, progress: bool
+    path: Path, likes: Mapping[str, Tensor], seed: int, dtype: str, never_said: int | None, progress: bool
 ) -> None:
-    """A safetensors file, in order: its header's length, its header, and one tensor after the other."""
+    """A safetensors file, in order: its header's length, its header, and one tensor after the other.
+
+    ``never_said``: a speech code that gets no chance.
+    """
     kind = DTYPES[dtype][1]
     # 8-byte numbers first: a reader maps them where they lie, aligned.
     keys = sorted(likes, key=lambda key: (likes[key].is_floating_point(), key))
@@ -150,8 +153,8 @@ def _write_tensors(
         file.write(len(header).to_bytes(8, "little") + header)
         for key in tqdm(keys, path.name, unit=" tensors", disable=not progress):
             values = random_tensor(key, likes[key], seed)
-            if never_stops and key == "speech_head.bias":
-                values[STOP_TOKEN] = _NEVER
+            if never_said is not None and key == "speech_head.bias":
+                values[never_said] = _NEVER
             file.write(values.astype(kind if values.dtype == np.float32 else np.int64, copy=False).data)
 
 

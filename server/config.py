@@ -18,6 +18,9 @@ from pydantic_settings import (
 PREFIX = "TALKSPURT_"
 CONFIG_VARIABLE = "TALKSPURT_CONFIG"
 
+DEFAULT_ENGINE = "preview"
+"""That of engines.config, which is not asked: it brings numpy, and help must come at once."""
+
 MOST_TEXT_CHARS = 100_000
 """What max_text_chars may be set to at most."""
 
@@ -47,16 +50,20 @@ class ServerConfig(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65_535, description="TCP port; 0 takes a free one.")
-    engine: str = Field("preview", description="Which backend speaks.")
+    engine: str = Field(DEFAULT_ENGINE, description="Which backend speaks.")
     model: str | None = Field(
         None, min_length=1, description="Folder of the model that onnx or pytorch speaks."
     )
     voices: str | None = Field(None, min_length=1, description="Folder of enrolled voices.")
     device: Literal["cpu", "cuda"] = Field("cpu", description="Where the model runs.")
     threads: int = Field(0, ge=0, le=256, description="CPU threads of a step; 0 takes every core.")
-    prompt_cache: bool = Field(False, description="S3Gen's prompt once a voice: faster, not exact.")
+    prompt_cache: bool | None = Field(
+        None, description="S3Gen's prompt once a voice: faster, not exact; none: as the model says."
+    )
     t3_int8: bool = Field(False, description="T3 with 8-bit weights, where they were exported.")
-    temperature: float = Field(0.8, ge=0, le=2, description="How freely T3 chooses; 0 always the likeliest.")
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="How freely T3 chooses; 0 always the likeliest; none: the model's own."
+    )
     profile: Literal["latency", "balanced", "throughput"] = Field("balanced", description="Engine profile.")
     places: int = Field(200, ge=1, le=10_000, description="Calls and requests served at once.")
     max_text_chars: int = Field(

@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -72,7 +72,8 @@ def open_chatterbox(
 
     Raises ConfigError where graphs are missing, or there is no voice and no folder to keep one in.
     """
-    _require_graphs(runner, folder, CACHED_GRAPHS if config.prompt_cache else EXACT_GRAPHS)
+    prompt_cache = model.prompt_cache if config.prompt_cache is None else config.prompt_cache
+    _require_graphs(runner, folder, CACHED_GRAPHS if prompt_cache else EXACT_GRAPHS)
     if not built_in and config.voices is None:
         reason = "must be a folder: this model comes without a voice; `talkspurt voices add` makes one"
         raise ConfigError("voices", config.voices, reason)
@@ -81,7 +82,7 @@ def open_chatterbox(
         runner,
         model,
         TextTokenizer(folder),
-        Sampling(config.temperature, config.top_k, config.top_p, config.repetition_penalty),
+        _sampling(model.sampling, config),
         max_rows=rows.tokens,
         max_tokens=config.max_segment_tokens,
         row_by_row=config.t3_int8,
@@ -89,7 +90,7 @@ def open_chatterbox(
     return Backend(
         name=name,
         tokens=tokens,
-        synthesizer=ChatterboxSynthesizer(runner, model, prompt_cache=config.prompt_cache),
+        synthesizer=ChatterboxSynthesizer(runner, model, prompt_cache=prompt_cache),
         voices=VoiceLibrary(Path(config.voices) if config.voices else None, built_in, model),
         max_token_rows=rows.tokens,
         max_prefill_rows=rows.prefill,
@@ -97,7 +98,7 @@ def open_chatterbox(
         left_context_tokens=config.left_context_tokens,
         lookahead_tokens=model.encoder.lookahead_tokens,
         max_segment_tokens=config.max_segment_tokens,
-        details={"model": model.name, **details, **_settings(config)},
+        details={"model": model.name, **details, **_settings(config, prompt_cache)},
         enroller=Enroller(runner, model) if all(map(runner.has, ENROLLING_GRAPHS)) else None,
     )
 
@@ -141,9 +142,15 @@ def _require_graphs(runner: Runner, folder: Path, graphs: tuple[str, ...]) -> No
         raise ConfigError("model", str(folder), f"was exported without {', '.join(missing)}")
 
 
-def _settings(config: EngineConfig) -> dict[str, str]:
+def _sampling(own: Sampling, config: EngineConfig) -> Sampling:
+    """The model's ``own`` with what the configuration says instead. Raises ConfigError for a range."""
+    told = {each.name: getattr(config, each.name) for each in fields(own)}
+    return replace(own, **{name: value for name, value in told.items() if value is not None})
+
+
+def _settings(config: EngineConfig, prompt_cache: bool) -> dict[str, str]:
     return {
         "device": config.device,
         "threads": str(config.threads or "all"),
-        "prompt_cache": "on" if config.prompt_cache else "off",
+        "prompt_cache": "on" if prompt_cache else "off",
     }

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from engines.chatterbox.t3_graph import T3Graph
 from engines.errors import SpeechFailed
 from engines.model import T3Config
-from engines.rates import SPEECH_CODES
 from engines.voices.conditioning import Conditioning
 
 MAX_PREFIXES = 32
@@ -44,7 +43,7 @@ class VoicePrefixes:
 
     def _compute(self, conditioning: Conditioning) -> NDArray[Any]:
         t3, codes = self._t3, conditioning.t3_prompt[: self._t3.prompt_tokens]
-        if len(codes) and not 0 <= codes.min() <= codes.max() < SPEECH_CODES:
+        if len(codes) and not 0 <= codes.min() <= codes.max() < t3.start_code:
             raise SpeechFailed("the voice has prompt codes that are no speech codes")
         if conditioning.speaker.shape != (t3.speaker_width,):
             raise SpeechFailed(f"the voice has a speaker of shape {conditioning.speaker.shape}")

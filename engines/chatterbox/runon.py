@@ -7,7 +7,6 @@ few codes over and over. Complaints and measurements of the published model: 53 
 
 from collections.abc import Sequence
 
-from engines.model import SILENCE_TOKEN
 from engines.rates import TOKEN_HZ
 
 MAX_SILENCE_TOKENS = 2 * TOKEN_HZ
@@ -27,10 +26,10 @@ def budget_tokens(text_ids: int, tags: int) -> int:
     return BASE_TOKENS + TOKENS_PER_TEXT_ID * text_ids + TOKENS_PER_TAG * tags
 
 
-def run_on(codes: Sequence[int]) -> str | None:
+def run_on(codes: Sequence[int], silence_code: int) -> str | None:
     """Why ``codes`` should end here, or None; to be asked after every code."""
     silent = codes[-(MAX_SILENCE_TOKENS + 1) :]
-    if len(silent) > MAX_SILENCE_TOKENS and all(code == SILENCE_TOKEN for code in silent):
+    if len(silent) > MAX_SILENCE_TOKENS and all(code == silence_code for code in silent):
         return "silence"
     tail = codes[-(MAX_CYCLING_TOKENS + 1) :]
     if len(tail) > MAX_CYCLING_TOKENS and any(_cycles(tail, period) for period in _PERIODS):

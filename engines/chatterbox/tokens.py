@@ -21,8 +21,8 @@ from engines.chatterbox.prefixes import MAX_PREFIXES, VoicePrefixes
 from engines.chatterbox.runon import budget_tokens, run_on
 from engines.chatterbox.t3_graph import T3Graph, T3Result
 from engines.errors import SpeechFailed
-from engines.model import ENDING_SILENCE_TOKENS, SILENCE_TOKEN, ModelConfig
-from engines.rates import SPEECH_CODES, START_TOKEN, STOP_TOKEN
+from engines.model import ENDING_SILENCE_TOKENS, ModelConfig
+from engines.rates import STOP_TOKEN
 from engines.sampling import Logits, Sampling, choose, uniform_at
 from engines.text.tokenizer import prepare
 
@@ -47,8 +47,8 @@ class RowState:
 
     first_place: int  # of the sequence, where the first speech code lies
     budget: int  # speech codes it may say before the ending's silence
+    heard: NDArray[np.bool_] = field(repr=False)  # by the model's code: whether it was said
     codes: list[int] = field(default_factory=list)
-    heard: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(STOP_TOKEN + 1, np.bool_), repr=False)
     ended_at: int | None = None  # codes said before the ending's silence
 
     def hear(self, token: int, position: int) -> None:
@@ -63,6 +63,8 @@ class ChatterboxTokens:
 
     START, which the reference may sample and then leaves out, is never sampled here. A segment ends
     as the reference ends an utterance: three codes of silence in STOP's stead, then STOP.
+
+    Both are the model's own codes inside (`T3Config`); the caller hears of one, as STOP_TOKEN.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class ChatterboxTokens:
         row_by_row: bool = False,
     ) -> None:
         """``row_by_row``: for graphs whose rows hear of each other, as those with one 8-bit scale for all."""
-        self._t3, self._tokenizer = model.t3, tokenizer
+        self._t3, self._tokenizer, self._silence_code = model.t3, tokenizer, model.silence_code
         self._rows_a_run = 1 if row_by_row else max_rows
         self._sampling = sampling or Sampling()
         self._max_tokens = max_tokens - ENDING_SILENCE_TOKENS
@@ -124,7 +126,7 @@ class ChatterboxTokens:
         return [
             self._sample(row.state, logits[row.slot], row.seed, row.position)
             if row.slot in logits
-            else _ending(row.state, row.position)
+            else self._ending(row.state, row.position)
             for row in rows
         ]
 
@@ -139,7 +141,7 @@ class ChatterboxTokens:
             raise SpeechFailed("there is no text to speak")
         if not 0 <= text.min() <= text.max() < self._t3.text_codes:
             raise SpeechFailed(f"text id {text.max()} is not of this model's {self._t3.text_codes}")
-        return np.append(text, self._t3.first_speech_id + START_TOKEN)
+        return np.append(text, self._t3.first_speech_id + self._t3.start_code)
 
     def _state(self, text: NDArray[np.int64], prefix_places: int) -> RowState:
         first_place = prefix_places + len(text)
@@ -147,7 +149,8 @@ class ChatterboxTokens:
         if room < 1:
             raise SpeechFailed(f"the text has {len(text) - 1} ids and does not fit the model's positions")
         tags = sum(int(each) in self._tokenizer.tags for each in text)
-        return RowState(first_place, min(budget_tokens(len(text) - 1, tags), self._max_tokens, room))
+        budget = min(budget_tokens(len(text) - 1, tags), self._max_tokens, room)
+        return RowState(first_place, budget, np.zeros(self._t3.speech_codes, np.bool_))
 
     def _claim(self, slots: Sequence[int]) -> int:
         """Rows for ``slots``, one behind another; the first."""
@@ -179,7 +182,7 @@ class ChatterboxTokens:
         past_length = np.zeros(end - first, np.int64)
         asked = [place - first for place in places]
         for index, row in zip(asked, rows, strict=True):
-            assert 0 <= row.token < SPEECH_CODES, f"{row.token} is not a speech code"
+            assert 0 <= row.token < self._t3.start_code, f"{row.token} is not a speech code"
             ids[index] += row.token
             past_length[index] = row.state.first_place + row.position - 1
         result = self._graph.step(ids, ids_length, past_length, self.arena.view(first, end))
@@ -204,19 +207,20 @@ class ChatterboxTokens:
     def _sample(self, state: RowState, logits: Logits, seed: int, position: int) -> int:
         """The code at ``position``, or the first of the ending's silence."""
         allowed = logits.copy()
-        allowed[START_TOKEN] = -np.inf
+        allowed[self._t3.start_code] = -np.inf
         code = choose(allowed, state.heard, self._sampling, uniform_at(seed, position))
-        if code != STOP_TOKEN:
+        if code != self._t3.stop_code:
             return code
         self._end(state, position, "stop")
-        return _ending(state, position)
+        return self._ending(state, position)
 
     def _guard(self, row: TokenRow) -> None:
         """End a row that has run on."""
         state: RowState = row.state
         if state.ended_at is not None:
             return
-        reason = "budget" if row.position >= state.budget else run_on(state.codes)
+        ran_out = row.position >= state.budget
+        reason = "budget" if ran_out else run_on(state.codes, self._silence_code)
         if reason:
             log.warning("speech ran on", extra={"reason": reason, "slot": row.slot, "tokens": row.position})
             self._end(state, row.position, reason)
@@ -225,7 +229,6 @@ class ChatterboxTokens:
         state.ended_at = position
         self.endings[reason] += 1
 
-
-def _ending(state: RowState, position: int) -> int:
-    assert state.ended_at is not None, "a row that has not ended has no ending"
-    return SILENCE_TOKEN if position - state.ended_at < ENDING_SILENCE_TOKENS else STOP_TOKEN
+    def _ending(self, state: RowState, position: int) -> int:
+        assert state.ended_at is not None, "a row that has not ended has no ending"
+        return self._silence_code if position - state.ended_at < ENDING_SILENCE_TOKENS else STOP_TOKEN

@@ -1,7 +1,7 @@
 """S3 tokenizer v2, 25 Hz: log-mel to the speech codes that T3 speaks and S3Gen renders.
 
 A transformer encoder whose attention has rotary positions and, beside it, an FSMN memory (a depthwise
-convolution over the values); its output is quantised to 8 ternary digits (FSQ). CosyVoice 2,
+convolution over the values); its output is quantised to ternary digits (FSQ), 8 as published. CosyVoice 2,
 arXiv 2412.10117. One recording at a time, of at most 30 s. Parameters are named as in the official
 weights under `tokenizer.`.
 """
@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.model import SpeechTokenizerConfig
+from engines.model import CODE_LEVELS, SpeechTokenizerConfig
 
 MEL_FRAMES_PER_CODE = 4  # at 100 Hz: two convolutions of stride 2
 _ROTARY_BASE = 10_000.0
-_FSQ_DIGITS = 8
-_FSQ_LEVELS = 3
 _FSQ_REACH = 0.999  # of tanh, as trained with
 
 
@@ -25,7 +23,7 @@ class SpeechTokenizer(nn.Module):
     def __init__(self, config: SpeechTokenizerConfig) -> None:
         super().__init__()
         self.encoder = _Encoder(config)
-        self.quantizer = _Quantizer(config.width)
+        self.quantizer = _Quantizer(config)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         codes: Tensor = self.quantizer(self.encoder(log_mel))
@@ -89,7 +87,7 @@ class _Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(1, P, width) -> (1, heads, P, head_width)."""
-        return x.reshape(1, -1, self.heads, x.shape[-1] // self.heads).transpose(1, 2)
+        return x.reshape(len(x), -1, self.heads, x.shape[-1] // self.heads).transpose(1, 2)
 
 
 class _Block(nn.Module):
@@ -108,14 +106,15 @@ class _Block(nn.Module):
 
 
 class _Quantizer(nn.Module):
-    """Finite scalar quantisation: each of 8 bounded projections rounds to 0, 1 or 2, a digit of the code."""
+    """Finite scalar quantisation: each bounded projection rounds to 0, 1 or 2, a digit of the code."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, config: SpeechTokenizerConfig) -> None:
         super().__init__()
-        self._codebook = nn.ModuleDict({"project_down": nn.Linear(width, _FSQ_DIGITS)})
+        self.digits = config.digits
+        self._codebook = nn.ModuleDict({"project_down": nn.Linear(config.width, config.digits)})
 
     def forward(self, x: Tensor) -> Tensor:
         bounded = self._codebook["project_down"](x).float().tanh() * _FSQ_REACH
-        digits: Tensor = bounded.round() + 1  # (1, P, 8) of 0, 1 or 2
-        places = [float(_FSQ_LEVELS**i) for i in range(_FSQ_DIGITS)]
+        digits: Tensor = bounded.round() + 1  # (1, P, digits) of 0, 1 or 2
+        places = [float(CODE_LEVELS**i) for i in range(self.digits)]
         return (digits * torch.tensor(places, device=x.device)).sum(-1).long()

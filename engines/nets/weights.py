@@ -28,6 +28,7 @@ class Recipe:
 
     takes: Mapping[str, Tensor]  # each of no memory: a shape and a kind of number
     make: Callable[..., Tensor]  # of these tensors, in order
+    part: Callable[[Tensor], tuple[Tensor, ...]]  # the other way round, for who writes a file
 
 
 Recipes = Mapping[str, Recipe]
@@ -77,7 +78,7 @@ def like(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 def plain(net: nn.Module, prefix: str = "") -> dict[str, Recipe]:
     """Each parameter and buffer of ``net``, blank or filled, as it lies in the file behind ``prefix``."""
     return {
-        name: Recipe({prefix + name: like(*each.shape, dtype=each.dtype)}, _itself)
+        name: Recipe({prefix + name: like(*each.shape, dtype=each.dtype)}, _itself, lambda tensor: (tensor,))
         for name, each in net.state_dict().items()
     }
 
@@ -90,14 +91,29 @@ def weight_normed(net: nn.Module, prefix: str, is_normed: Callable[[str], bool])
         if leaf == "weight" and is_normed(layer):
             key = f"{prefix}{layer}.parametrizations.weight.original"
             magnitude, direction = like(len(each), *[1] * (each.dim() - 1)), like(*each.shape)
-            recipes[name] = Recipe({f"{key}0": magnitude, f"{key}1": direction}, fold_weight_norm)
+            takes = {f"{key}0": magnitude, f"{key}1": direction}
+            recipes[name] = Recipe(takes, fold_weight_norm, part_weight_norm)
     return recipes
 
 
 def fold_weight_norm(magnitude: Tensor, direction: Tensor) -> Tensor:
     """The weight of a normed convolution. The norm is over all axes but the first, transposed or not."""
+    return weight_norm_scale(magnitude, direction) * direction
+
+
+def weight_norm_scale(magnitude: Tensor, direction: Tensor) -> Tensor:
+    """What each output channel of ``direction`` is multiplied by: (channels, 1, ...)."""
     norm: Tensor = direction.flatten(1).norm(dim=1)
-    return magnitude / norm.reshape(magnitude.shape) * direction
+    return magnitude / norm.reshape(magnitude.shape)
+
+
+def part_weight_norm(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Magnitude and direction of a folded weight. A direction's values are about 1, as float16 likes them."""
+    channel = weight.flatten(1)
+    magnitude = channel.norm(dim=1).reshape(-1, *[1] * (weight.dim() - 1))
+    alive = magnitude > 0
+    direction = weight / torch.where(alive, magnitude, 1) * channel.shape[1] ** 0.5
+    return magnitude, torch.where(alive, direction, 1)
 
 
 def merged_table(net: nn.Module, config: T3Config) -> dict[str, Recipe]:
@@ -106,7 +122,8 @@ def merged_table(net: nn.Module, config: T3Config) -> dict[str, Recipe]:
         "text_emb.weight": like(config.text_codes, config.width),
         "speech_emb.weight": like(config.speech_codes, config.width),
     }
-    return {**plain(net), "table.weight": Recipe(takes, _table)}
+    ends = (config.text_codes, config.text_codes + config.speech_codes)
+    return {**plain(net), "table.weight": Recipe(takes, _table, lambda table: table.tensor_split(ends)[:2])}
 
 
 def _itself(tensor: Tensor) -> Tensor:

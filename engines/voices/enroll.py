@@ -1,7 +1,7 @@
 """Enrolling: a reference recording becomes a voice's conditioning, part by part as the reference does it.
 
-S3Gen hears the first 10 s (mel, codes, x-vector), T3 the codes of the first 15 s and the speaker of
-the whole recording; all after the recording is brought to one loudness.
+S3Gen hears the first 10 s (mel, codes, x-vector), or as much as its model says, T3 the codes of the
+first 15 s and the speaker of the whole recording; all after the recording is brought to one loudness.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engines.backends.runner import Runner
 from engines.backends.signature import VOICE_CODES, VOICE_SPEAKER, VOICE_XVECTOR
 from engines.contract import Samples
-from engines.model import MAX_S3_PROMPT_TOKENS, ModelConfig
+from engines.model import ModelConfig
 from engines.rates import MEL_FRAMES_PER_TOKEN, SAMPLE_RATE_HZ, TOKEN_HZ, TOKEN_SAMPLES
 from engines.voices.conditioning import Conditioning
 from engines.voices.features import (
@@ -35,6 +35,7 @@ class Enroller:
     def __init__(self, runner: Runner, model: ModelConfig) -> None:
         self._runner = runner
         self._t3_prompt_tokens = model.t3.prompt_tokens
+        self._s3_prompt_samples = model.s3_prompt_tokens * TOKEN_SAMPLES
 
     def warm_up(self) -> None:
         """Run all three graphs once on a hum, so that the first recording finds them open."""
@@ -52,7 +53,7 @@ class Enroller:
         recording = Recording.check(samples_24k)
         level = normalise(recording.samples)
         level_16k = to_16k(level)
-        mel, codes, embedding = self._s3_prompt(level[: MAX_S3_PROMPT_TOKENS * TOKEN_SAMPLES])
+        mel, codes, embedding = self._s3_prompt(level[: self._s3_prompt_samples])
         return Conditioning(
             speaker=self._speaker(level_16k),
             t3_prompt=self._t3_prompt(level_16k[:_T3_PROMPT_SAMPLES]),

@@ -20,12 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.backends.base import Voice
+from engines.contract import DEFAULT_VOICE
 from engines.errors import BackendUnavailable, ConfigError, InvalidRequest
 from engines.model import MAX_S3_PROMPT_TOKENS, MEL_BANDS, TURBO, ModelConfig
 from engines.rates import MEL_FRAMES_PER_TOKEN, SPEECH_CODES
 from engines.voices.conditioning import Conditioning
 
 SUFFIX = ".safetensors"
+SHIPPED_FOLDER = "voices"
+"""In a model's folder: the voices that come with it."""
+
 FORMAT = "1"
 MAX_FILE_BYTES = 4 << 20
 """A voice is some 170 KB."""
@@ -107,6 +111,13 @@ def read_voice(path: Path, model: ModelConfig | None = None) -> Voice:
     Raises ConfigError naming the file and what is wrong in it; FileNotFoundError.
     """
     return _parse_voice(path, _content(path, MAX_FILE_BYTES + 1), model)
+
+
+def shipped_voices(model_folder: Path) -> tuple[str, ...]:
+    """The files of the voices that come with a model, from its folder on, the default one first."""
+    there = sorted(model_folder.glob(f"{SHIPPED_FOLDER}/*{SUFFIX}"))
+    there.sort(key=lambda path: path.stem != DEFAULT_VOICE)
+    return tuple(path.relative_to(model_folder).as_posix() for path in there)
 
 
 def read_label(path: Path) -> VoiceLabel:

@@ -11,7 +11,7 @@ import click
 from tqdm import tqdm
 
 from engines import EngineConfig, EngineError, SpeechEngine, SpeechRequest, open_engine
-from engines.config import PROFILES
+from engines.config import DEFAULT_ENGINE, PROFILES
 from engines.errors import ConfigError, InvalidRequest
 from engines.rates import SAMPLE_RATE_HZ
 from server.cli.output import FileOutput, Output, PlayerOutput, RtpOutput
@@ -80,13 +80,17 @@ def _host_port(ctx: click.Context, param: click.Parameter, value: str | None) ->
 @click.option("--play", is_flag=True, help="Play it, where a player is installed.")
 @click.option("--voice", default="default", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option("--engine", default="preview", show_default=True, help="Which backend speaks.")
+@click.option("--engine", default=DEFAULT_ENGINE, show_default=True, help="Which backend speaks.")
 @click.option("--profile", type=click.Choice(PROFILES), default="throughput", show_default=True)
 @click.option("--model", metavar="DIR", help="What the engines onnx and pytorch speak.")
 @click.option("--voices", metavar="DIR", help="Enrolled voices.")
-@click.option("--prompt-cache", is_flag=True, help="S3Gen's prompt once a voice: faster, not exact.")
+@click.option(
+    "--prompt-cache/--no-prompt-cache",
+    default=None,
+    help="S3Gen's prompt once a voice: faster, not exact; or as its model says.",
+)
 @click.option("--t3-int8", is_flag=True, help="T3 with 8-bit weights.")
-@click.option("--temperature", type=click.FloatRange(0, 2), default=0.8, show_default=True)
+@click.option("--temperature", type=click.FloatRange(0, 2), help="How freely T3 chooses.")
 def say(
     text: str | None,
     file: str | None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engines.config import PROFILES, EngineConfig
+from engines.config import DEFAULT_ENGINE, PROFILES, EngineConfig
 from engines.errors import ConfigError
 
 LEAST = {
@@ -32,7 +32,7 @@ def config_with(**settings: Any) -> EngineConfig:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_resolves(profile: str) -> None:
-    assert EngineConfig.resolve(profile).backend == "preview"
+    assert EngineConfig.resolve(profile).backend == DEFAULT_ENGINE
 
 
 def test_profiles_differ_and_balanced_is_the_default() -> None:

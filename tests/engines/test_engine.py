@@ -281,7 +281,8 @@ async def test_exactly_as_many_get_in_as_there_are_places(start: OpenEngine) -> 
 
 
 async def test_an_unknown_backend_is_a_config_error_that_names_the_known() -> None:
-    with pytest.raises(ConfigError, match="backend: 'abacus' is unknown; use onnx, preview, pytorch, tone"):
+    known = "use onnx, pocket, preview, pytorch, tone"
+    with pytest.raises(ConfigError, match=f"backend: 'abacus' is unknown; {known}"):
         open_engine(EngineConfig(backend="abacus"))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from engines.rates import HOP_SAMPLES, STOP_TOKEN
 from export.fetch import KNOWN_BYTES
 from export.random_tokenizer import END_OF_TEXT, TAGS, write_tokenizer
 from export.random_weights import file_header, random_tensor, write_random
-from tests.fakes.tiny_model import TINY, tiny_checkpoint
+from tests.fakes.tiny_model import FEWER_CODES, TINY, tiny_checkpoint
 
 S3GEN_GROUPS = {"tokenizer": 104, "speaker_encoder": 937, "flow": 1122, "mel2wav": 328}
 S3GEN_DIGEST = "03950823104946bcd586a413c9aaaa8d1a0c1630416a61f17c1451195d1136e5"
@@ -133,6 +134,16 @@ def test_a_model_that_never_stops_gives_the_stop_token_no_chance(folder: Path, t
     assert endless[STOP_TOKEN] == -1e4
     assert torch.equal(endless[:STOP_TOKEN], ordinary[:STOP_TOKEN])
     assert ordinary[STOP_TOKEN].abs() < 1
+
+
+def test_stop_and_the_voices_codes_are_the_models_own(tmp_path: Path) -> None:
+    nets = load_nets(tiny_checkpoint(tmp_path, FEWER_CODES, never_stops=True))
+    endless = nets.t3.speech_head.bias
+    assert (endless < -1e3).nonzero().flatten().tolist() == [730]
+    voice = load_conditionals(tmp_path / "conds.pt", FEWER_CODES)
+    assert max(voice.t3_prompt.max(), voice.s3_prompt.max()) < 729
+    short = replace(FEWER_CODES, s3_prompt_tokens=9)
+    assert len(load_conditionals(tiny_checkpoint(tmp_path, short) / "conds.pt", short).s3_prompt) == 9
 
 
 def test_half_precision_halves_the_files(folder: Path, tmp_path: Path) -> None:

@@ -45,13 +45,16 @@ class ServerProcess:
 
 @asynccontextmanager
 async def server_process(*flags: str, **variables: str) -> AsyncIterator[ServerProcess]:
-    """Start on a free port and wait for the greeting; killed on leaving, if it has not ended by then."""
+    """Start on a free port and wait for the greeting; killed on leaving, if it has not ended by then.
+
+    It speaks with the preview voice unless told otherwise.
+    """
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *("serve", "--port", "0", *flags),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=clean_environment(**variables),
+        env=clean_environment(**{"TALKSPURT_ENGINE": "preview", **variables}),
     )
     running = ServerProcess(process, 0)
     reading = asyncio.ensure_future(_read_log(process, running.log))

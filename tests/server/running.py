@@ -30,9 +30,12 @@ class RunningServer:
 
 @asynccontextmanager
 async def running_server(**settings: Any) -> AsyncIterator[RunningServer]:
-    """Start, warm up, yield; afterwards nothing may be left: no place, utterance, tick, task or thread."""
+    """Start, warm up, yield; afterwards nothing may be left: no place, utterance, tick, task or thread.
+
+    It speaks with the preview voice, which opens at once, unless told otherwise.
+    """
     tasks_before, threads_before = asyncio.all_tasks(), set(threading.enumerate())
-    app = create_app(ServerConfig(port=0, **settings))
+    app = create_app(ServerConfig(**{"port": 0, "engine": "preview", **settings}))
     config = uvicorn.Config(app, port=0, log_config=None, ws_per_message_deflate=False)
     server = uvicorn.Server(config)
     serving = asyncio.ensure_future(server.serve())

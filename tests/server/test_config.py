@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from server.config import CONFIG_VARIABLE, PREFIX, ServerConfig, SettingsError, load_config
+from engines.config import EngineConfig
+from server.config import (
+    CONFIG_VARIABLE,
+    DEFAULT_ENGINE,
+    PREFIX,
+    ServerConfig,
+    SettingsError,
+    load_config,
+)
 
 LOOPBACK = [IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")]
 
@@ -31,6 +39,11 @@ def test_without_sources_the_defaults_hold_and_only_loopback_is_served() -> None
     assert (config.host, config.port, config.places) == ("127.0.0.1", 8_000, 200)
     assert config.rtp_host == IPv4Address("127.0.0.1")
     assert config.rtp_allow == LOOPBACK
+
+
+def test_the_default_engine_is_the_engines_own() -> None:
+    """It is written twice, because help must not import numpy."""
+    assert load_config().engine == DEFAULT_ENGINE == EngineConfig().backend
 
 
 def test_flag_wins_over_variable_over_toml_over_default(

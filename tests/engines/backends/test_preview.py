@@ -197,7 +197,7 @@ def test_data_that_espeak_refuses_makes_the_backend_unavailable(
 
 
 async def test_the_engine_speaks_every_voice_through_every_lane(backend: Backend, espeak: Espeak) -> None:
-    engine = open_engine(EngineConfig(max_utterances=8))
+    engine = open_engine(EngineConfig(backend="preview", max_utterances=8))
     try:
         for name, voice in backend.voices.items():
             speech = engine.speak("Hello there.", SpeechRequest(voice=name))

@@ -18,10 +18,10 @@ def speech(tokens: int) -> list[int]:
     return random.Random(1).sample(range(4_000), tokens)
 
 
-def first_reason(codes: list[int]) -> tuple[int, str] | None:
+def first_reason(codes: list[int], silence_code: int = SILENCE_TOKEN) -> tuple[int, str] | None:
     """At how many codes the first reason comes, asked after every code as it is said."""
     for said in range(len(codes) + 1):
-        if reason := run_on(codes[:said]):
+        if reason := run_on(codes[:said], silence_code):
             return said, reason
     return None
 
@@ -34,6 +34,12 @@ def test_speech_and_pauses_go_on(codes: list[int]) -> None:
 def test_a_silence_longer_than_any_pause_ends_it() -> None:
     codes = speech(30) + [SILENCE_TOKEN] * (MAX_SILENCE_TOKENS + 5)
     assert first_reason(codes) == (30 + MAX_SILENCE_TOKENS + 1, "silence")
+
+
+def test_which_code_is_silence_is_the_models_to_say() -> None:
+    codes = [5, *[0] * 60, *speech(30)]
+    assert first_reason(codes, silence_code=0) == (1 + MAX_SILENCE_TOKENS + 1, "silence")
+    assert first_reason(codes, silence_code=5) is None
 
 
 def test_pauses_between_words_add_up_to_nothing() -> None:

@@ -5,17 +5,28 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from engines.model import MEL_BANDS, EncoderConfig, EstimatorConfig, ModelConfig, XVectorConfig
+from engines.model import (
+    MEL_BANDS,
+    EncoderConfig,
+    EstimatorConfig,
+    ModelConfig,
+    SpeechTokenizerConfig,
+    T3Config,
+    XVectorConfig,
+)
 from engines.nets.s3_flow import S3Flow
 from engines.rates import LOOKAHEAD_TOKENS
 
 SMALL = ModelConfig(
     name="small",
     t3_file="none",
-    codes=97,
+    t3=T3Config(speech_codes=83),
+    codes=81,
+    silence_code=0,
     encoder=EncoderConfig(width=32, heads=4, feed_forward=48, layers=2, up_layers=2),
     estimator=EstimatorConfig(channels=16, heads=2, head_width=12, transformers=2, mid_blocks=2),
     xvector=XVectorConfig(width=24),
+    speech_tokenizer=SpeechTokenizerConfig(digits=4),
 )
 
 

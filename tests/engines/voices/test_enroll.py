@@ -82,6 +82,16 @@ def test_s3_hears_10_s_t3_15_s_and_the_speaker_all(nets: VoiceNets) -> None:
     assert len(partials) >= 24  # 20 s, one each 0.77 s
 
 
+def test_s3_hears_as_much_as_its_model_says(nets: VoiceNets) -> None:
+    listening = Listening(nets)
+    voice = Enroller(listening, replace(TINY, s3_prompt_tokens=75)).enroll(speechlike(8.0))
+    assert (voice.s3_prompt.shape, voice.s3_prompt_mel.shape) == ((75,), (150, 80))
+    s3_prompt, t3_prompt = listening.heard[VOICE_CODES]
+    assert s3_prompt.shape == (1, 128, 300)
+    assert t3_prompt.shape == (1, 128, 4 * TINY.t3.prompt_tokens)
+    assert [each.shape for each in listening.heard[VOICE_XVECTOR]] == [(1, 298, 80)]
+
+
 def test_what_comes_after_15_s_does_not_set_the_scale_of_t3s_prompt() -> None:
     """Its silence is 8 decades under the loudest of the first 15 s, not under what shouts after it."""
     model = replace(TINY, t3=replace(TINY.t3, prompt_tokens=375))

@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 from engines.errors import ConfigError, InvalidRequest
-from engines.model import TURBO
+from engines.model import TURBO, SpeechTokenizerConfig
 from engines.voices import files
 from engines.voices.files import (
     VoiceLabel,
@@ -239,8 +239,10 @@ def test_a_model_refuses_what_it_could_not_speak_with(path: Path) -> None:
     rewrite(path, put("t3_prompt", np.zeros(25, np.int64)))
     short = dataclasses.replace(TURBO, t3=dataclasses.replace(TURBO.t3, prompt_tokens=24))
     assert "at most 24" in reason(path, model=short)
-    rewrite(path, put("t3_prompt", with_value(6_000)))
-    assert "0 to 5999" in reason(path, model=dataclasses.replace(TURBO, codes=6_000))
+    rewrite(path, put("t3_prompt", with_value(729)))
+    t3, tokenizer = dataclasses.replace(TURBO.t3, speech_codes=731), SpeechTokenizerConfig(digits=6)
+    fewer = dataclasses.replace(TURBO, t3=t3, codes=729, silence_code=0, speech_tokenizer=tokenizer)
+    assert "0 to 728" in reason(path, model=fewer)
 
 
 def test_a_file_that_is_too_large_is_not_read_whole(path: Path) -> None:

@@ -24,7 +24,8 @@ TEXT = "Your appointment is on Tuesday, at half past four."
 
 
 def run(*arguments: str | Path, text: str | bytes = "") -> Result:
-    return CliRunner().invoke(say, [str(each) for each in arguments], input=text)
+    """With the preview voice, which opens at once, unless another engine is named."""
+    return CliRunner().invoke(say, ["--engine", "preview", *map(str, arguments)], input=text)
 
 
 def spoken(out: Path, *arguments: str | Path, text: str | bytes = "") -> bytes:
@@ -71,7 +72,7 @@ def test_the_file_holds_all_that_the_engine_made(encoding: str, rate_hz: int, tm
 
 async def encoded(audio_format: AudioFormat) -> bytes:
     """A telephone's level for a telephone's rate alone."""
-    engine = open_engine(EngineConfig.resolve("throughput", max_utterances=1))
+    engine = open_engine(EngineConfig.resolve("throughput", backend="preview", max_utterances=1))
     nominal_dbov = engine.voices["default"].nominal_dbov
     encoder = LineEncoder(audio_format, nominal_dbov, level=audio_format.rate_hz == 8_000)
     try:
@@ -114,7 +115,7 @@ def peak_memory_kb(*arguments: str) -> int:
     program = (
         "import resource, sys\n"
         "from server.cli.main import talkspurt\n"
-        "talkspurt.main(['say', *sys.argv[1:]], standalone_mode=False)\n"
+        "talkspurt.main(['say', '--engine', 'preview', *sys.argv[1:]], standalone_mode=False)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     done = subprocess.run(

@@ -105,7 +105,7 @@ def test_a_flag_wins_over_variable_and_file(
         (["--host", ""], "--host: ''"),
         (["--profile", "fast"], "--profile: 'fast': "),
         (["--rtp-allow", "everyone"], "--rtp-allow: 'everyone': "),
-        (["--engine", "steam"], "--engine: 'steam': value error, is unknown; use onnx, preview"),
+        (["--engine", "steam"], "--engine: 'steam': value error, is unknown; use onnx, pocket, preview"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_flag_and_nothing_is_served(

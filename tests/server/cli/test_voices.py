@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from engines.errors import BackendUnavailable, ConfigError
+from engines.pocket import pocket_folder
 from engines.voices.library import VoiceLibrary
 from server.cli.voices import voices
 from tests.fakes import voice as fake
@@ -77,6 +78,13 @@ def test_a_recording_becomes_a_voice_in_the_folder(
     assert "nominal_dbov" in done.output
 
 
+def test_where_no_model_is_named_the_pocket_voice_s_enrolls(
+    opened: list[tuple[str, Path]], wav: Path, folder: Path
+) -> None:
+    assert run("add", "amy", wav, "--voices", folder).exit_code == 0
+    assert opened == [("onnx", pocket_folder())]
+
+
 def test_the_engine_and_the_environment_are_heeded(
     opened: list[tuple[str, Path]], wav: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +121,6 @@ def test_what_is_wrong_is_said_in_a_sentence(opened: list[tuple[str, Path]], wav
 def test_where_and_what_must_be_said(opened: list[tuple[str, Path]], wav: Path, folder: Path) -> None:
     assert "--voices DIR, or --server URL" in said(run("list"), 2)
     assert "--voices DIR" in said(run("add", "amy", wav, "--model", "m"), 2)
-    assert "--model DIR" in said(run("add", "amy", wav, "--voices", folder), 2)
     assert "--voices DIR" in said(run("import", "amy", wav), 2)
     assert "http://" in said(run("list", "--server", "file:///etc"), 2)
     assert run("add", "amy", folder / "none.wav").exit_code == 2
