@@ -1,7 +1,8 @@
 """What a folder of official weights holds: every file read strictly, nothing run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -11,6 +12,8 @@ from engines.model import CONDITIONALS_FILE, TOKENIZER_FILES, ModelConfig, find_
 from engines.nets.build import blank_nets, file_plans
 from engines.nets.conditionals import load_conditionals
 from engines.nets.weights import FilePlan, check, fill
+from engines.voices.conditioning import Conditioning
+from engines.voices.files import read_voice, shipped_voices
 from export.fetch import LOCK_FILE, FetchFailed, check_lock, read_lock
 
 
@@ -34,7 +37,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     nets = blank_nets(model)
     for plan in file_plans(model, nets):
         yield _weights(folder, plan, nets)
-    yield _voice(folder, model)
+    yield from _voices(folder, model)
     for name in TOKENIZER_FILES:
         is_there = (folder / name).is_file()
         yield Finding(name, is_there, "there" if is_there else "missing")
@@ -55,15 +58,28 @@ def _weights(folder: Path, plan: FilePlan, nets: dict[type[nn.Module], nn.Module
     return Finding(plan.name, True, f"{len(report.used)} keys used; of no use: {unused or 'none'}")
 
 
-def _voice(folder: Path, model: ModelConfig) -> Finding:
-    path = folder / CONDITIONALS_FILE
-    if not path.is_file():
-        return Finding(path.name, True, "not there: no built-in voice")
+def _voices(folder: Path, model: ModelConfig) -> Iterator[Finding]:
+    """That of the conditionals, and those that lie beside the model."""
+    shipped = shipped_voices(folder)
+    for name in shipped:
+        yield _voice(name, partial(_conditioning, folder / name, model))
+    if (folder / CONDITIONALS_FILE).is_file():
+        yield _voice(CONDITIONALS_FILE, partial(load_conditionals, folder / CONDITIONALS_FILE, model))
+    elif not shipped:
+        yield Finding(CONDITIONALS_FILE, True, "not there: no built-in voice")
+
+
+def _conditioning(path: Path, model: ModelConfig) -> Conditioning:
+    conditioning: Conditioning = read_voice(path, model).conditioning
+    return conditioning
+
+
+def _voice(name: str, read: Callable[[], Conditioning]) -> Finding:
     try:
-        voice = load_conditionals(path, model)
+        voice = read()
     except ConfigError as error:
-        return Finding(path.name, False, str(error))
-    return Finding(path.name, True, f"a voice of {len(voice.t3_prompt)} and {len(voice.s3_prompt)} codes")
+        return Finding(name, False, str(error))
+    return Finding(name, True, f"a voice of {len(voice.t3_prompt)} and {len(voice.s3_prompt)} codes")
 
 
 def _lock(folder: Path) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from engines.nets.build import graphs, load_nets
 from engines.nets.conditionals import load_conditionals
 from engines.nets.graph_specs import graph_specs
 from engines.voices.conditioning import built_in_description
+from engines.voices.files import shipped_voices
 from engines.voices.library import VoiceLibrary
 from export.half import HALVED, halve
 from export.onnx_graphs import OPS, OPSET, QUANTISED_OPS, check_ops, export_graph, write_graph
@@ -108,7 +109,7 @@ class _Export:
                 if family not in stores:
                     stores[family] = stack.enter_context(WeightStore(self._folder / f"{family}.data"))
                 self._write_graph(modules[name], specs[name], stores[family])
-        tokenizer, voices = self._copy_tokenizer(), self._write_default_voice()
+        tokenizer, voices = self._copy_tokenizer(), self._write_voices()
         return self._write_manifest(tokenizer, voices)
 
     def _write_graph(self, module: nn.Module, spec: GraphSpec, store: WeightStore) -> None:
@@ -123,47 +124,74 @@ class _Export:
 
     def _add(self, name: str, spec: GraphSpec, graph: onnx.ModelProto, store: WeightStore) -> None:
         file = f"{name}.onnx"
-        has_weights = write_graph(graph, self._folder / file, store)
-        self._graphs[name] = GraphRecord(file, (store.path.name,) if has_weights else (), spec)
+        self._graphs[name] = GraphRecord(file, write_graph(graph, self._folder / file, store), spec)
 
     def _copy_tokenizer(self) -> tuple[str, ...]:
-        there = [
-            name for name in (*TOKENIZER_FILES, WHOLE_TOKENIZER_FILE) if (self._plan.model / name).is_file()
-        ]
+        there = tokenizer_files(self._plan.model)
         for name in there:
             shutil.copyfile(self._plan.model / name, self._folder / name)
-        return tuple(there)
+        return there
 
-    def _write_default_voice(self) -> tuple[str, ...]:
-        """From the model's conditionals, so that serving needs no torch; none where it has none."""
+    def _write_voices(self) -> tuple[str, ...]:
+        """Those that the model comes with, so that serving needs no torch; none where it has none."""
+        voices = shipped_voices(self._plan.model)
         conditionals = self._plan.model / CONDITIONALS_FILE
-        if not conditionals.is_file():
-            return ()
+        for name in voices:
+            (self._folder / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(self._plan.model / name, self._folder / name)
+        if DEFAULT_VOICE_FILE in voices or not conditionals.is_file():
+            return voices
         path = self._folder / DEFAULT_VOICE_FILE
         conditioning = load_conditionals(conditionals, self._model)
         description = built_in_description(self._model.name)
         VoiceLibrary(path.parent, {}).add(path.stem, conditioning, description, replace=True)
-        return (DEFAULT_VOICE_FILE,)
+        return (DEFAULT_VOICE_FILE, *voices)
 
     def _write_manifest(self, tokenizer: tuple[str, ...], voices: tuple[str, ...]) -> Manifest:
-        sources = (self._model.t3_file, S3GEN_FILE, VOICE_ENCODER_FILE)
-        manifest = Manifest(
-            model=self._model,
+        there = (path for path in sorted(self._folder.rglob("*")) if path.is_file())
+        return write_manifest(
+            self._folder,
+            self._model,
             precision="float16" if self._plan.half else "float32",
-            opset=OPSET,
-            tools={tool: version(tool) for tool in TOOLS},
-            sources={name: sha256_of(self._plan.model / name) for name in sources},
+            sources=self._plan.model,
             graphs=self._graphs,
             tokenizer=tokenizer,
             voices=voices,
-            files={
-                path.relative_to(self._folder).as_posix(): record_file(path)
-                for path in sorted(self._folder.rglob("*"))
-                if path.is_file()
-            },
+            files=[path.relative_to(self._folder).as_posix() for path in there],
         )
-        (self._folder / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
-        return manifest
+
+
+def tokenizer_files(folder: Path) -> tuple[str, ...]:
+    """Those of a model's folder that its texts are read by."""
+    return tuple(name for name in (*TOKENIZER_FILES, WHOLE_TOKENIZER_FILE) if (folder / name).is_file())
+
+
+def write_manifest(
+    folder: Path,
+    model: ModelConfig,
+    *,
+    precision: str,
+    sources: Path,
+    graphs: Mapping[str, GraphRecord],
+    tokenizer: tuple[str, ...],
+    voices: tuple[str, ...],
+    files: Sequence[str],
+) -> Manifest:
+    """Describe the ``files`` of ``folder``, whose graphs were made of the weights in ``sources``."""
+    weights = (model.t3_file, S3GEN_FILE, VOICE_ENCODER_FILE)
+    manifest = Manifest(
+        model=model,
+        precision=precision,
+        opset=OPSET,
+        tools={tool: version(tool) for tool in TOOLS},
+        sources={name: sha256_of(sources / name) for name in weights},
+        graphs=graphs,
+        tokenizer=tokenizer,
+        voices=voices,
+        files={name: record_file(folder / name) for name in files},
+    )
+    (folder / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
+    return manifest
 
 
 def _check(plan: ExportPlan) -> None:

@@ -19,7 +19,7 @@ from torch import nn
 from engines.backends.signature import GraphSpec, TensorSpec
 from engines.model import ModelConfig
 from export.graph_inputs import CASES, draw_inputs
-from export.weight_store import WeightStore
+from export.weight_store import Store
 
 OPSET = 20
 
@@ -71,13 +71,13 @@ def export_graph(module: nn.Module, spec: GraphSpec, model: ModelConfig, *, half
     return graph
 
 
-def write_graph(graph: onnx.ModelProto, path: Path, store: WeightStore) -> bool:
-    """Write ``graph`` with its weights in ``store``, and check the file. Whether any lie in there."""
-    has_weights = store.take_from(graph)
+def write_graph(graph: onnx.ModelProto, path: Path, store: Store) -> tuple[str, ...]:
+    """Write ``graph`` with its weights in ``store``, and check the file. Returns the files they lie in."""
+    weights = store.take_from(graph)
     path.write_bytes(graph.SerializeToString())
     store.flush()
     onnx.checker.check_model(str(path), full_check=True)  # infers every shape on the way
-    return has_weights
+    return weights
 
 
 def check_ops(graph: onnx.ModelProto, allowed: frozenset[str]) -> None:

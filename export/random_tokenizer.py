@@ -5,6 +5,7 @@ no text gives, so that the tags have the ids that the published files give them.
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from engines.model import TOKENIZER_FILES
@@ -50,9 +51,16 @@ is available at the moment; leave your number after the tone, and we will call y
 
 def write_tokenizer(folder: Path, text_codes: int) -> None:
     """Vocabulary, merges and tags, ``text_codes`` ids in all; at least the 256 bytes and the tags."""
-    vocabulary, merges = _train(text_codes - len(TAGS) - 1)
+    train_tokenizer(folder, text_codes, _TEXT.splitlines(), TAGS, MAX_MERGES)
+
+
+def train_tokenizer(
+    folder: Path, text_codes: int, texts: Iterable[str], tags: Sequence[str] = (), max_merges: int = 100_000
+) -> None:
+    """The published tokenizer's files, of a BPE that is trained on ``texts``."""
+    vocabulary, merges = _train(text_codes - len(tags) - 1, texts, max_merges)
     ids = {token: i for i, token in enumerate((*vocabulary, END_OF_TEXT))}
-    added = {tag: len(ids) + i for i, tag in enumerate(TAGS)}
+    added = {tag: len(ids) + i for i, tag in enumerate(tags)}
     vocab_file, merges_file, added_file = TOKENIZER_FILES
     _write_json(folder / vocab_file, ids)
     (folder / merges_file).write_text("#version: 0.2\n" + "".join(f"{merge}\n" for merge in merges), "utf-8")
@@ -62,7 +70,7 @@ def write_tokenizer(folder: Path, text_codes: int) -> None:
     _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "GPT2Tokenizer", **special})
 
 
-def _train(tokens: int) -> tuple[list[str], list[str]]:
+def _train(tokens: int, texts: Iterable[str], max_merges: int) -> tuple[list[str], list[str]]:
     """``tokens`` tokens in the order of their ids, and the merges that make them."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -71,9 +79,9 @@ def _train(tokens: int) -> tuple[list[str], list[str]]:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=min(tokens, len(alphabet) + MAX_MERGES), initial_alphabet=alphabet, show_progress=False
+        vocab_size=min(tokens, len(alphabet) + max_merges), initial_alphabet=alphabet, show_progress=False
     )
-    tokenizer.train_from_iterator(_TEXT.splitlines(), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     learnt = json.loads(tokenizer.to_str())["model"]
     vocabulary = sorted(learnt["vocab"], key=learnt["vocab"].__getitem__)
     vocabulary += [f"<filler {i}>" for i in range(len(vocabulary), tokens)]

@@ -16,6 +16,7 @@ from engines.backends.signature import S3_PROMPT, T3_STEP, VOICE_CODES, VOICE_SP
 from engines.chatterbox.open import open_chatterbox, require_model
 from engines.config import EngineConfig
 from engines.errors import BackendUnavailable, ConfigError
+from engines.pocket import pocket_folder
 from engines.voices.files import read_voice
 
 log = logging.getLogger("talkspurt.onnx")
@@ -32,7 +33,15 @@ def open_backend(config: EngineConfig) -> Backend:
     Raises ConfigError for a folder that is no export or not whole, and BackendUnavailable without
     onnxruntime, or without its CUDA provider where that is asked for.
     """
-    folder = require_model(config)
+    return _open("onnx", require_model(config), config)
+
+
+def open_pocket(config: EngineConfig) -> Backend:
+    """The model that comes with the program. Raises as `open_backend`."""
+    return _open("pocket", pocket_folder(), config)
+
+
+def _open(name: str, folder: Path, config: EngineConfig) -> Backend:
     runner = OnnxRunner(folder, config.threads, int8=config.t3_int8, device=config.device)
     manifest = runner.manifest
     if config.device == "cpu" and manifest.precision == "float16":
@@ -43,7 +52,7 @@ def open_backend(config: EngineConfig) -> Backend:
         "t3": "int8" if config.t3_int8 else manifest.precision,
         "onnxruntime": runner.version,
     }
-    return open_chatterbox("onnx", runner, manifest.model, folder, _built_in(runner), config, details)
+    return open_chatterbox(name, runner, manifest.model, folder, _built_in(runner), config, details)
 
 
 def open_runner(folder: Path) -> "OnnxRunner":

@@ -15,6 +15,7 @@ from engines.contract import DEFAULT_VOICE
 from engines.errors import BackendUnavailable, ConfigError
 from engines.model import CONDITIONALS_FILE
 from engines.voices.conditioning import UNMEASURED_DBOV, built_in_description
+from engines.voices.files import read_voice, shipped_voices
 
 
 def open_backend(config: EngineConfig) -> Backend:
@@ -90,15 +91,17 @@ class TorchRunner:
 
 
 def _built_in(runner: TorchRunner) -> dict[str, Voice]:
-    """The voice of the model's conditionals, where it has them."""
+    """The voices that lie beside the model, and that of its conditionals, where it has them."""
     from engines.nets.conditionals import load_conditionals
 
+    shipped = (read_voice(runner.folder / name, runner.model) for name in shipped_voices(runner.folder))
+    voices = {voice.name: voice for voice in shipped}
     path = runner.folder / CONDITIONALS_FILE
-    if not path.is_file():
-        return {}
+    if DEFAULT_VOICE in voices or not path.is_file():
+        return voices
     description = built_in_description(runner.model.name)
     conditioning = load_conditionals(path, runner.model)
-    return {DEFAULT_VOICE: Voice(DEFAULT_VOICE, description, UNMEASURED_DBOV, conditioning)}
+    return {DEFAULT_VOICE: Voice(DEFAULT_VOICE, description, UNMEASURED_DBOV, conditioning), **voices}
 
 
 def _runtime(device: str) -> Any:

@@ -12,6 +12,7 @@ COMMANDS = {
     "voices": ("server.cli.voices:voices", "Add, list, show and remove voices."),
     "models": ("export.models_cli:models", "Fetch the published models, check weights, write random ones."),
     "export": ("export.export_cli:export", "Export weights to ONNX graphs, and verify them."),
+    "pocket": ("export.pocket_cli:pocket", "Train the pocket voice, the one in the box, and pack it."),
     "doctor": ("server.cli.doctor:doctor", "Show what is installed, what can run, which ports are free."),
     "bench": ("benchmarks.cli:bench", "Measure a server, an engine or the phone line."),
 }

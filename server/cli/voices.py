@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import click
 
 from engines import EngineError
+from engines.pocket import pocket_folder
 from engines.voices.files import VoiceLabel, check_name
 from engines.voices.library import VoiceLibrary
 
@@ -166,7 +167,9 @@ def remove(name: str, folder: str | None, server: str | None) -> None:
 @click.argument("name")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_new_voice
-@click.option("--model", metavar="DIR", envvar="TALKSPURT_MODEL", help="The model to enroll with.")
+@click.option(
+    "--model", metavar="DIR", envvar="TALKSPURT_MODEL", help="What enrolls it. [default: the pocket voice's]"
+)
 @click.option("--engine", type=click.Choice(["onnx", "pytorch"]), default="onnx", show_default=True)
 @_somewhere
 def add(
@@ -181,7 +184,8 @@ def add(
 ) -> None:
     """Make a voice of a recording: 5 to 30 s of one speaker, in any audio format.
 
-    Either a running server enrolls it (--server), or this process does (--model, --voices).
+    Either a running server enrolls it (--server), or this process does (--voices). A voice is its
+    model's: another model does not speak with it.
     """
     recording = file.read_bytes()
     with _refusals(name):
@@ -189,9 +193,8 @@ def add(
             _echo(name, ServerVoices(server).add(name, recording, description, replace))
             return
         library = _folder(folder)
-        if model is None:
-            raise click.UsageError("say what enrolls it: --model DIR, or --server URL")
-        _echo(name, _enroll(library, name, recording, description, replace, engine, model))
+        folder_of_model = pocket_folder() if model is None else Path(model)
+        _echo(name, _enroll(library, name, recording, description, replace, engine, folder_of_model))
 
 
 @voices.command("import")
@@ -218,14 +221,14 @@ def _enroll(
     description: str | None,
     replace: bool,
     engine: str,
-    model: str,
+    model: Path,
 ) -> VoiceLabel:
     """In this process, with nothing of the model opened but what enrolling needs."""
     from engines.chatterbox.open import open_enroller
     from server.recording import enroll_recording
 
     _require_free(library, name, replace)
-    conditioning, nominal_dbov = enroll_recording(recording, open_enroller(engine, Path(model)).enroll)
+    conditioning, nominal_dbov = enroll_recording(recording, open_enroller(engine, model).enroll)
     return library.add(name, conditioning, description or "Enrolled voice", nominal_dbov, replace)
 
 

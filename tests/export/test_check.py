@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engines.model import MODEL_FILE, S3GEN_FILE, TOKENIZER_FILES
+from engines.nets.conditionals import load_conditionals
+from engines.voices.library import VoiceLibrary
 from export.check import Finding, examine
 from export.fetch import LOCK_FILE, Lock, LockedFile, write_lock
 from tests.fakes.tiny_model import TINY, tiny_checkpoint
@@ -54,6 +56,14 @@ def test_weights_that_are_not_finite_are_named(folder: Path) -> None:
 def test_a_folder_without_a_voice_can_still_be_spoken_with(folder: Path) -> None:
     (folder / "conds.pt").unlink()
     assert wrong(folder) == {}
+
+
+def test_voices_that_lie_beside_the_weights_are_looked_at(folder: Path) -> None:
+    voice = load_conditionals(folder / "conds.pt", TINY)
+    VoiceLibrary(folder / "voices", {}).add("robin", voice, "Shipped")
+    assert Finding("voices/robin.safetensors", True, "a voice of 24 and 24 codes") in list(examine(folder))
+    (folder / "voices" / "robin.safetensors").write_bytes(b"?")
+    assert list(wrong(folder)) == ["voices/robin.safetensors"]
 
 
 def test_a_folder_of_no_model_says_so(folder: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from engines.engine import open_backend
 from engines.errors import BackendUnavailable, ConfigError
 from engines.model import ENDING_SILENCE_TOKENS, SILENCE_TOKEN
 from engines.rates import SAMPLE_RATE_HZ, STOP_TOKEN, TOKEN_SAMPLES
+from engines.voices.library import VoiceLibrary
 from export.folder import ExportPlan, export_folder
 from tests.engines.voices.speechlike import speechlike
 from tests.fakes.tiny_export import tiny_export, tiny_weights
+from tests.fakes.tiny_model import TINY, tiny_checkpoint
 
 BACKENDS = ("onnx", "pytorch")
 TEXTS = ("Good morning.", "Is there anything else that I can do for you?", "No.")
@@ -212,6 +215,29 @@ def test_what_runs_is_told(name: str) -> None:
     assert told.items() <= details.items()
     if name == "onnx":
         assert details["graphs"] == read_manifest(tiny_export()).digest
+
+
+@pytest.mark.parametrize(("told", "found"), [(None, "on"), (False, "off"), (True, "on")])
+def test_a_model_says_whether_its_prompt_is_cached_and_the_configuration_goes_before(
+    told: bool | None, found: str, tmp_path: Path
+) -> None:
+    folder = tiny_checkpoint(tmp_path, replace(TINY, prompt_cache=True))
+    backend = open_backend(config("pytorch", model=str(folder), prompt_cache=told))
+    assert backend.details["prompt_cache"] == found
+
+
+def test_voices_that_lie_beside_the_weights_come_with_the_model(tmp_path: Path) -> None:
+    """The default one of them goes before the conditionals'."""
+    folder = tmp_path / "weights"
+    shutil.copytree(tiny_weights(), folder)
+    voice = opened("pytorch").voices["default"]
+    for name, nominal_dbov in (("default", -20.0), ("robin", -21.0)):
+        VoiceLibrary(folder / "voices", {}).add(name, voice.conditioning, "Shipped", nominal_dbov, True)
+    found = open_backend(config("pytorch", model=str(folder))).voices
+    assert {name: found[name].nominal_dbov for name in found} == {"default": -20.0, "robin": -21.0}
+    (folder / "voices" / "default.safetensors").unlink()
+    found = open_backend(config("pytorch", model=str(folder))).voices
+    assert {name: found[name].nominal_dbov for name in found} == {"default": -27.0, "robin": -21.0}
 
 
 def test_both_runtimes_make_the_same_voice() -> None:
