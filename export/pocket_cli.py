@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-STAGES = ("corpus", "tokenizer", "features", "speakers", "vocoder", "flow", "t3")
+STAGES = ("corpus", "tokenizer", "features", "speakers", "vocoder", "flow", "tune", "t3")
 
 
 @click.group()

@@ -69,12 +69,12 @@ def load_trained(work: Path) -> Trained:
     from export.pocket.speakers import load_speakers
     from export.pocket.speech import load_tokenizer
     from export.pocket.t3 import load_t3
-    from export.pocket.vocoder import load_vocoder
+    from export.pocket.tune import load_tuned
 
     nets = (
         load_t3(work),
         load_flow(work),
-        load_vocoder(work),
+        load_tuned(work),
         load_tokenizer(work),
         *load_speakers(work),
     )

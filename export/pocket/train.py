@@ -56,6 +56,12 @@ def flow(order: Order) -> None:
     train_flow(order.work, device=order.device)
 
 
+def tune(order: Order) -> None:
+    from export.pocket.tune import tune_vocoder
+
+    tune_vocoder(order.work, device=order.device)
+
+
 def t3(order: Order) -> None:
     from export.pocket.t3 import train_t3
 
@@ -63,9 +69,9 @@ def t3(order: Order) -> None:
 
 
 STAGES: Mapping[str, Callable[[Order], None]] = {
-    each.__name__: each for each in (corpus, tokenizer, features, speakers, vocoder, flow, t3)
+    each.__name__: each for each in (corpus, tokenizer, features, speakers, vocoder, flow, tune, t3)
 }
-"""In order. Speakers, vocoder, flow and T3 need nothing of each other but the flow the speakers'."""
+"""In order. Nothing but the flow needs the speakers; tuning needs vocoder and flow; T3 only the codes."""
 
 
 def train(order: Order, stages: Iterable[str], progress: Callable[[str], None] = lambda stage: None) -> None:

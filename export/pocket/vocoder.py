@@ -59,7 +59,7 @@ def train_vocoder(
 ) -> S3Vocoder:
     """Train, or go on training, on all of the corpus but its last shard. The weights are averaged ones."""
     net, run = _run(work, plan, device, model)
-    _quicken(net)
+    quicken(net)
     *trained, held_out = shard_numbers(work / "corpus")
     crops, judged = Crops(work / "corpus", trained), Crops(work / "corpus", [held_out])
     loss = VocoderLoss().to(device)
@@ -303,7 +303,7 @@ class _Spectrum(nn.Module):
         return _magnitude(torch.stft(audio, window, hop, window=self.hann, return_complex=True))
 
 
-def _quicken(net: S3Vocoder) -> None:
+def quicken(net: S3Vocoder) -> None:
     """Give Snake a gradient that keeps less: a tenth of a step's time on a CPU."""
     for block in (*net.resblocks, *net.source_resblocks):
         for snakes in (block.activations1, block.activations2):
@@ -364,5 +364,5 @@ def _normals(shape: tuple[int, ...], draw: np.random.Generator) -> Tensor:
 
 
 def _magnitude(spectrum: Tensor) -> Tensor:
-    power: Tensor = spectrum.real.square() + spectrum.imag.square()
-    return (power + 1e-9).sqrt()
+    found: Tensor = (spectrum.real.square() + spectrum.imag.square() + 1e-9).sqrt()
+    return found

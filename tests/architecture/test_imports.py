@@ -17,6 +17,7 @@ ENGINES_FACE = {
     "engines.rates",
     # Voices from outside: their files, their names, and enrolling without a server.
     "engines.chatterbox.open",
+    "engines.pocket",
     "engines.voices.files",
     "engines.voices.library",
     "engines.voices.loudness",
@@ -47,7 +48,30 @@ EXPORT_SEES = (
     "engines.model",
     "engines.rates",
     "engines.voices",
+    # The pocket voice learns to read texts and to render noise as the engine gives them to it.
+    "engines.noise",
+    "engines.sampling",
+    "engines.text",
 )
+
+VOICE_SEES = (
+    # The judge of a voice hears each stage by itself, and natural speech is what export.pocket trains on.
+    "engines.backends.base",
+    "engines.backends.signature",
+    "engines.chatterbox.open",
+    "engines.config",
+    "engines.contract",
+    "engines.engine",
+    "engines.errors",
+    "engines.nets.build",
+    "engines.noise",
+    "engines.rates",
+    "engines.scheduler.chunking",
+    "engines.voices.features",
+    "engines.voices.resample",
+    "export.pocket",
+)
+"""What benchmarks/voice may import of other packages but telephony."""
 
 LIBRARIES: Mapping[str, set[str]] = {
     "telephony/": {"numpy"},
@@ -74,15 +98,19 @@ LIBRARIES: Mapping[str, set[str]] = {
         "websockets",
     },
     "benchmarks/": {"click", "httpx", "numpy", "tqdm", "uvloop", "websockets"},
+    "benchmarks/voice/hearing.py": {"numpy", "pocketsphinx"},
     # Run by the reference's Python.
     "benchmarks/ask_reference.py": {"chatterbox", "safetensors", "transformers"},
     "export/": {"click", "numpy", "onnx", "safetensors", "tokenizers", "tqdm"},
+    "export/pocket/corpus.py": {"numpy", "soxr", "tqdm"},
     "export/fetch.py": {"huggingface_hub", "tqdm"},
 }
 """Third-party libraries by place; the longest matching place counts."""
 
+_JUDGES = ("benchmarks/ask_reference.py", "benchmarks/voice/vocoding.py")
+
 RUNTIMES: Mapping[str, tuple[str, ...]] = {
-    "torch": ("engines/nets/", "engines/backends/pytorch.py", "export/", "benchmarks/ask_reference.py"),
+    "torch": ("engines/nets/", "engines/backends/pytorch.py", "export/", *_JUDGES),
     "onnxruntime": ("engines/backends/onnxrt.py", "export/"),
     "tensorrt": ("engines/backends/tensorrt.py", "export/"),
     "vllm": ("engines/backends/vllm.py",),
@@ -99,6 +127,9 @@ SHELLS = (
     "engines/stream.py",
     "benchmarks/targets/",
     "benchmarks/cli.py",
+    "benchmarks/voice/hearing.py",  # listeners in processes of their own
+    "benchmarks/voice/speaking.py",
+    "export/pocket/corpus.py",  # shards in processes of their own
 )
 LOCKS_ALONE = (
     "engines/backends/preview.py",  # espeak-ng's state is the process's
@@ -123,6 +154,8 @@ def breaks_layers(each: Import, modules: Iterable[str]) -> bool:
     if each.top == package or each.top not in PACKAGES:
         return False
     module = imported_module(each, modules)
+    if each.path.startswith("benchmarks/voice/"):
+        return each.top != "telephony" and not module.startswith(VOICE_SEES)
     if each.top not in SEES[package]:
         return True
     if package == "export":
@@ -206,6 +239,10 @@ def test_modules_import_each_other_in_no_cycle() -> None:
         ("benchmarks/metrics.py", "import asyncio"),
         ("benchmarks/targets/loop.py", "from server.app import make_app"),
         ("benchmarks/targets/loop.py", "from engines.loop import EngineLoop"),
+        ("benchmarks/targets/loop.py", "from export.pocket import corpus"),
+        ("benchmarks/voice/judge.py", "from export.fetch import fetch"),
+        ("benchmarks/voice/judge.py", "from server.app import make_app"),
+        ("benchmarks/voice/judge.py", "import pocketsphinx"),
         ("export/onnx.py", "from engines.engine import SpeechEngine"),
         ("export/onnx.py", "from telephony.format import PTIME_MS"),
     ],
@@ -226,6 +263,7 @@ def test_the_rules_catch(path: str, line: str) -> None:
         ("server/call.py", "from engines import SpeechEngine, rates"),
         ("server/call.py", "from telephony import playout"),
         ("benchmarks/targets/loop.py", "from engines import open_engine"),
+        ("benchmarks/voice/natural.py", "from export.pocket import corpus"),
         ("export/onnx.py", "from engines.nets.t3 import T3\nimport torch"),
     ],
 )
