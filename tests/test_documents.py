@@ -41,7 +41,7 @@ def speaks_a_model(block: str) -> bool:
 
 async def test_the_readme_s_commands_run_and_write_what_they_name(tmp_path: Path) -> None:
     blocks = [block for block in shell_blocks("README.md") if not speaks_a_model(block)]
-    assert len(blocks) == 2, "the server's and the command line's"
+    assert len(blocks) == 3, "the server's, the command line's, the pocket voice's"
     async with server_process(TALKSPURT_ENGINE=DEFAULT_ENGINE) as running:
         for block in blocks:
             await run(block.replace("http://127.0.0.1:8000", running.url), tmp_path)

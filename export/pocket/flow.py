@@ -32,7 +32,7 @@ from export.pocket.speakers import Voices, load_speakers
 from export.pocket.training import Losses, Plan, Run
 from export.pocket.windows import Batch, Layout, Library, Pool, said
 
-PLAN = Plan(steps=1_800, learning_rate=8e-4, warmup_steps=60, average=0.998, judge_every=300, save_every=100)
+PLAN = Plan(steps=3_400, learning_rate=8e-4, warmup_steps=60, average=0.998, judge_every=300, save_every=100)
 
 MEAN_WEIGHT, FIRST_WEIGHT = 0.5, 0.3
 """Of the errors of the encoder's mean and of the first step's end, beside that of the last one's."""

@@ -32,7 +32,7 @@ POCKET = ModelConfig(
     codes=CODES,
     silence_code=0,
     s3_prompt_tokens=75,
-    sampling=Sampling(temperature=0.4, top_k=50, top_p=0.9, repetition_penalty=1.0),
+    sampling=Sampling(temperature=0.2, top_k=50, top_p=0.9, repetition_penalty=1.0),
     prompt_cache=True,
     encoder=EncoderConfig(width=160, heads=4, feed_forward=384, layers=2, up_layers=1),
     estimator=EstimatorConfig(channels=168, heads=2, head_width=64, transformers=1, mid_blocks=1),

@@ -29,11 +29,6 @@ else:
 ROOT = Path(__file__).parent.parent.parent
 MODEL_CARD = "MODEL_CARD.md"
 
-packed = pytest.mark.skipif(
-    not (pocket_folder() / MANIFEST_FILE).is_file(), reason="the pocket voice is not packed yet"
-)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
@@ -52,7 +47,6 @@ def speak(voice: str, **settings: Any) -> Samples:
         engine.close()
 
 
-@packed
 def test_all_of_it_is_there_and_is_the_model_that_the_scripts_make() -> None:
     manifest = read_manifest(pocket_folder())
     check_files(pocket_folder(), manifest, deep=True)
@@ -62,7 +56,6 @@ def test_all_of_it_is_there_and_is_the_model_that_the_scripts_make() -> None:
         assert (pocket_folder() / name).stat().st_size > 500
 
 
-@packed
 def test_a_wheel_takes_all_of_it_along() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     globs = project["tool"]["setuptools"]["package-data"]["engines.pocket"]
@@ -76,13 +69,11 @@ def _fits(name: str, glob: str) -> bool:
     return name.count("/") == glob.count("/") and fnmatch(name, glob)
 
 
-@packed
 def test_the_checkpoint_fits_a_package() -> None:
     assert sum(path.stat().st_size for path in pocket_folder().glob("*.safetensors")) <= MAX_CHECKPOINT_BYTES
     assert sum(path.stat().st_size for path in pocket_folder().rglob("*")) < MAX_CHECKPOINT_BYTES + 2_000_000
 
 
-@packed
 @pytest.mark.parametrize("voice", [DEFAULT_VOICE, "awb"])
 def test_both_backends_speak_it_alike(voice: str) -> None:
     onnx = speak(voice, backend="pocket")
@@ -114,7 +105,6 @@ sys.stdout.write(f"{samples} {engine.backend_name} {engine.details['model']}")
 """
 
 
-@packed
 def test_it_speaks_without_torch() -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", SPEAK], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -207,7 +207,7 @@ def test_training_lays_first_weights_once_and_then_learns(
     log = [json.loads(line) for line in (work / "runs/flow/log.jsonl").read_text().splitlines()]
     losses = [each["mel"] for each in log if "mel" in each]
     assert losses[0] > 4, "the mel is far from noise"
-    assert losses[-1] < losses[0] / 2
+    assert losses[-1] < 0.75 * losses[0]
 
 
 def test_speakers_of_a_voice_are_drawn_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
