@@ -36,6 +36,9 @@ from benchmarks.targets.base import Target, require_loopback
 from benchmarks.targets.load import LoadResult, Schedule, put_load
 from benchmarks.terminal import format_summary
 from benchmarks.texts import TEXTS_VERSION, TextSet, make_texts, texts_digest
+from benchmarks.voice.command import voice
+from benchmarks.voice.report import render_verdict
+from benchmarks.voice.verdict import VOICE_FILE, read_verdict
 from telephony.errors import UnsupportedFormat
 
 REPORT_FILE = "report.html"
@@ -67,9 +70,11 @@ def overhead(**chosen: Any) -> None:
 @bench.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(folder: Path) -> None:
-    """Write report.html again from the files of a run or a sweep."""
+    """Write report.html again from the files of a run, a sweep or a judgement."""
     with _said_plainly():
-        if (folder / LINE_FILE).exists():
+        if (folder / VOICE_FILE).exists():
+            html = render_verdict(folder, *read_verdict(folder))
+        elif (folder / LINE_FILE).exists():
             html = render_line(read_line_run(folder))
         else:
             html = render_report(read_run(folder), read_requests(folder))
@@ -142,6 +147,9 @@ def reference(label: str, out: Path, **chosen: Any) -> None:
     )
     against.write_reference(out, made)
     click.echo(against.format_reference(made))
+
+
+bench.add_command(voice)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -40,8 +40,8 @@ def test_the_bounds_are_those_of_the_code() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_one(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "out" / "before").mkdir(parents=True)
-    (tmp_path / "out" / "after").mkdir()
+    for folder in ("out/before", "out/after", "model", "graphs", "half"):
+        (tmp_path / folder).mkdir(parents=True)
     name, *arguments = shlex.split(command)[2:]
     found = bench.get_command(click.Context(bench), name)
     assert found is not None

@@ -29,6 +29,7 @@ else:
 ROOT = Path(__file__).parent.parent.parent
 MODEL_CARD = "MODEL_CARD.md"
 
+
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)

@@ -1,0 +1,1 @@
+"""How well a voice is understood through the telephone, stage by stage."""
