@@ -68,7 +68,7 @@ def describe() -> dict[str, str]:
 
 
 def transcribe(pcm_8k: NDArray[np.int16]) -> str:
-    """The words that are heard in (n,) at 8 kHz; none in what is not speech."""
+    """The words that are heard in (n,) at 8 kHz; of a second of silence it may make a short one."""
     wide = resample((pcm_8k / 32_768).astype(np.float32), PHONE_HZ, HEARING_HZ)
     pcm = np.rint(wide * 32_768).clip(-32_768, 32_767).astype("<i2")
     decoder = _decoder or _open()
