@@ -1,13 +1,14 @@
 """`talkspurt pocket`: train the pocket voice from nothing, and pack it for shipping."""
 
-import importlib
 from pathlib import Path
-from typing import Any
 
 import click
 
+from export.pocket.flite import FliteMissing
+from export.pocket.texts import SourceMissing
+from export.pocket.train import STAGES, Order, kept_texts, train
+
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-STAGES = ("corpus", "tokenizer", "features", "speakers", "vocoder", "flow", "tune", "t3")
 
 
 @click.group()
@@ -20,7 +21,9 @@ def pocket() -> None:
 @click.option("--hours", type=click.IntRange(2, 200), default=20, show_default=True, help="Of speech.")
 @click.option("--seed", default=1, show_default=True, help="Of the corpus.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--only", "stages", type=click.Choice(STAGES), multiple=True, help="A stage; more than once.")
+@click.option(
+    "--only", "stages", type=click.Choice(list(STAGES)), multiple=True, help="A stage; more than once."
+)
 @click.option(
     "--keep",
     "kept",
@@ -35,12 +38,13 @@ def train_command(
 
     Needs Debian's packages flite, dict-wn, fortunes and wamerican.
     """
-    training = _needs("export.pocket.train")
-    order = training.Order(work, hours, seed, device, training.kept_texts(kept))
+    order = Order(work, hours, seed, device, kept_texts(kept))
     try:
-        training.train(order, stages or STAGES, lambda stage: click.echo(f"-- {stage}"))
-    except (_needs("export.pocket.flite").FliteMissing, _needs("export.pocket.texts").SourceMissing) as error:
+        train(order, stages or STAGES, lambda stage: click.echo(f"-- {stage}"))
+    except (FliteMissing, SourceMissing) as error:
         raise click.ClickException(str(error)) from None
+    except ImportError as error:
+        raise _lacking(error) from None
 
 
 @pocket.command("pack")
@@ -48,16 +52,16 @@ def train_command(
 @click.argument("out", type=_FOLDER)
 def pack_command(work: Path, out: Path) -> None:
     """Pack what WORK holds into OUT: checkpoint, graphs, tokenizer, voices and training's curves."""
-    packing = _needs("export.pocket.pack")
     try:
-        packing.pack(work, out, lambda step: click.echo(f"-- {step}"))
-    except packing.PackFailed as error:
+        from export.pocket.pack import PackFailed, pack
+    except ImportError as error:
+        raise _lacking(error) from None
+    try:
+        pack(work, out, lambda step: click.echo(f"-- {step}"))
+    except PackFailed as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{out} holds the pocket voice")
 
 
-def _needs(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise click.ClickException(f"training needs {error.name}: install talkspurt[export]") from None
+def _lacking(error: ImportError) -> click.ClickException:
+    return click.ClickException(f"training needs {error.name}: install talkspurt[export]")

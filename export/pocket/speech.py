@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from engines.model import MEL_BANDS
 from engines.nets.speech_tokenizer import SpeechTokenizer
 from engines.rates import MEL_FRAMES_PER_TOKEN, MEL_HZ, TOKEN_HZ
 from engines.voices.features import log_mel_128, prompt_mel, slaney_bank
@@ -55,7 +56,7 @@ class Reader(nn.Module):
         )
         self.first = nn.Conv1d(digits + 32, width, 3, padding=1)
         self.second = nn.Conv1d(width, width, 3, padding=1)
-        self.sound = nn.Conv1d(width, _TARGETS * (POCKET_BANDS + 2), 1)
+        self.sound = nn.Conv1d(width, _TARGETS * (MEL_BANDS + 2), 1)
 
     def forward(self, digits: Tensor, voice: Tensor) -> tuple[Tensor, Tensor]:
         """digits (B, P, D), voice (B,) -> phone logits (B, 2 P, phones), sound (B, 2 P, bands + 2)."""
@@ -64,9 +65,6 @@ class Reader(nn.Module):
         x = F.gelu(self.first(torch.cat((code, told), 1)))
         x = x + F.gelu(self.second(x))
         return _by_frame(self.phone(code)), _by_frame(self.sound(x))
-
-
-POCKET_BANDS = 80
 
 
 def _by_frame(x: Tensor) -> Tensor:
@@ -123,7 +121,7 @@ def add_features(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     log = (bank @ power).clamp(min=1e-10).log10()
     log = torch.maximum(log, log.amax((1, 2), keepdim=True) - 8.0)
     hop = FLITE_HZ // MEL_HZ
-    bank = torch.tensor(slaney_bank(FLITE_HZ, 4 * hop, POCKET_BANDS, 8_000)).float().to(samples.device)
+    bank = torch.tensor(slaney_bank(FLITE_HZ, 4 * hop, MEL_BANDS, 8_000)).float().to(samples.device)
     edge = (4 * hop - hop) // 2
     padded = F.pad(samples[:, None], (edge, edge), mode="reflect")[:, 0]
     magnitude = _power(padded, 4 * hop, hop, centre=False).sqrt()
@@ -153,7 +151,7 @@ def losses(net: SpeechTokenizer, reader: Reader, batch: dict[str, Tensor]) -> Lo
     digits = values + (rounded - values).detach()
     phone_logits, sound = reader(digits, batch["voice"])
     phone = F.cross_entropy(phone_logits.flatten(0, 1), batch["phone"].flatten())
-    mel = (sound[..., :POCKET_BANDS] - (batch["mel"] - _MEL_MEAN) / _MEL_SPREAD).abs().mean()
+    mel = (sound[..., :MEL_BANDS] - (batch["mel"] - _MEL_MEAN) / _MEL_SPREAD).abs().mean()
     voiced = (batch["pitch_hz"] > 0).float()
     height = (batch["pitch_hz"].clamp(min=50).log() - _PITCH_MEAN) / _PITCH_SPREAD
     pitch = ((sound[..., -1] - height).abs() * voiced).sum() / voiced.sum()
